@@ -1,0 +1,1 @@
+"""Prompt, history, answer stream, citation check. No database, no Reflex."""

@@ -1,0 +1,1 @@
+"""Furniture: pure functions of values and handlers; theme tokens."""

@@ -1,0 +1,1 @@
+"""Tables, engine, sessions, and the embedded server."""

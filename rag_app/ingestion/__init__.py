@@ -1,0 +1,1 @@
+"""Fetch, parse, cut, embed, store."""

@@ -1,0 +1,1 @@
+"""The queue. It knows nothing of what a job does."""

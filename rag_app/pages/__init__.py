@@ -1,0 +1,1 @@
+"""What each address shows: binds a state to components."""

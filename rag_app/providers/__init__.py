@@ -1,0 +1,1 @@
+"""The only room that knows litellm: completions, embeddings, prices, local models."""

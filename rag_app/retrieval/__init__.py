@@ -1,0 +1,1 @@
+"""Dense, lexical, fusion, search."""

@@ -1,0 +1,1 @@
+"""The hall: every use case once. Permission, transaction, orchestration."""
