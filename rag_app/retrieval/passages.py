@@ -61,4 +61,5 @@ class SearchResult:
     evidence: Evidence
     warnings: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)  # embed, dense, lexical, fuse, rerank, total
-    idf: dict[str, float] = field(default_factory=dict)  # stem of each term of the question -> idf in these knowledge bases
+    # Stem of each term of the question -> idf in these knowledge bases.
+    idf: dict[str, float] = field(default_factory=dict)
