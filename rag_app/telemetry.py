@@ -47,7 +47,7 @@ def scrub(value: object) -> str:
 
 
 class Log:
-    """Structured logging: a fixed action word and fields. Question text, document text and keys never go into a field."""
+    """Structured logging: a fixed action word and fields. Questions, document text and keys never go into a field."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
