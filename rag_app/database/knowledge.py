@@ -94,7 +94,7 @@ class Version(SQLModel, table=True):
         Index("versions_document", "knowledge_base_id", "document_id", "number", unique=True),
         Index("versions_unfinished", "updated_at", postgresql_where=text("state IN ('queued', 'working')")),
         Index("versions_sha256", "knowledge_base_id", "sha256"),
-        Index("versions_original", "workspace_id", "sha256"),
+        Index("versions_original", "original_key"),
     )
     knowledge_base_id: UUID = Field(primary_key=True)
     id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -111,7 +111,9 @@ class Version(SQLModel, table=True):
     filename: str = ""
     media_type: str = ""
     byte_count: int = Field(default=0, sa_type=BigInteger)
-    sha256: bytes | None = Field(default=None, sa_type=BYTEA)  # of the original; None until a page is fetched
+    sha256: bytes | None = Field(default=None, sa_type=BYTEA)  # of the content; None until a page is fetched
+    original_key: str | None = None  # name in the file store
+    original_offset: int = Field(default=0, sa_type=BigInteger)  # where the content begins in a shared original
     title: str = ""
     language: str = ""
     text: str | None = None

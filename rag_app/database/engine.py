@@ -1,0 +1,81 @@
+"""Opens the database: which one, with which driver and which session defaults."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from rag_app.errors import NotReady, StorageFull
+from rag_app.settings import Settings
+
+DRIVER = "postgresql+psycopg://"
+# A policy or a parameter must not freeze a plan made for another knowledge base.
+SESSION_DEFAULTS = "-c plan_cache_mode=force_custom_plan -c hnsw.iterative_scan=relaxed_order -c jit=off"
+
+
+def with_driver(url: str) -> str:
+    """The URL as SQLAlchemy wants it."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return DRIVER + url.removeprefix(prefix)
+    return url
+
+
+def without_driver(url: str) -> str:
+    """The URL as libpq wants it."""
+    return url.replace(DRIVER, "postgresql://", 1)
+
+
+def resolve_url(settings: Settings) -> str:
+    """The URL of the database in use. Raises NotReady when the embedded one is not running."""
+    if settings.database_url:
+        return with_driver(settings.database_url)
+    from rag_app.database.embedded import running_url  # the wheel is large: imported only where it is used
+
+    url = running_url(settings.data_dir)
+    if url is None:
+        raise NotReady(f"The embedded database in {settings.data_dir} is not running: start it with `python -m rag_app up`.")
+    return with_driver(url)
+
+
+def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """An engine with a bounded pool. Connections are tested before use, so that a restart of Postgres is survived."""
+    return create_async_engine(
+        with_driver(url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"options": SESSION_DEFAULTS, "connect_timeout": 5, "prepare_threshold": None},
+    )
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+    """One transaction: committed at the end, rolled back on an error.
+
+    Raises NotReady when the database is away and StorageFull when its disk is full.
+    """
+    try:
+        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+    except (OperationalError, InterfaceError) as problem:
+        raise _translated(problem) from problem
+
+
+async def driver_connection(session: AsyncSession) -> Any:
+    """The psycopg connection under a session, for libraries that take part in its transaction."""
+    connection = await session.connection()
+    return (await connection.get_raw_connection()).driver_connection
+
+
+def _translated(problem: OperationalError | InterfaceError) -> Exception:
+    state = getattr(problem.orig, "sqlstate", None) or ""
+    if state == "53100":
+        return StorageFull()
+    if not state or state.startswith(("08", "57P", "53300")):
+        return NotReady()
+    return problem

@@ -1,0 +1,104 @@
+"""The queue: a thin layer over procrastinate. A job only triggers; the state of the work lives in the tables."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from rag_app.database.engine import driver_connection, without_driver
+from rag_app.telemetry import log
+
+JobFunction = Callable[..., Awaitable[None]]
+HEARTBEAT_S = 5.0
+STALLED_AFTER_S = 20.0
+FINISHED_KEPT_H = 24
+logging.getLogger("procrastinate").setLevel(logging.WARNING)
+
+
+class Queue:
+    """Puts jobs into Postgres and runs them."""
+
+    def __init__(self, url: str, *, pool_size: int = 4) -> None:
+        connector = PsycopgConnector(
+            conninfo=without_driver(url), min_size=1, max_size=pool_size, kwargs={"connect_timeout": 5}
+        )
+        self._app = App(connector=connector)
+        self._opened = False
+
+    async def open(self) -> None:
+        """Open the pool."""
+        await self._app.open_async()
+        self._opened = True
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self._opened:
+            await self._app.close_async()
+            self._opened = False
+
+    async def defer(
+        self, name: str, *, session: AsyncSession | None = None, lock: str | None = None, priority: int = 0, **kwargs: Any
+    ) -> None:
+        """Put a job into the queue, inside the transaction of `session` if given.
+
+        `lock`: while a job with this name waits, another one is not added. Higher priority goes first.
+        """
+        connection = await driver_connection(session) if session else None
+        job = self._app.configure_task(
+            name, allow_unknown=True, queueing_lock=lock, priority=priority, connection=connection
+        )
+        try:
+            await job.defer_async(**kwargs)
+        except AlreadyEnqueued:
+            log.debug("job_already_waiting", job=name)
+
+    async def run(self, jobs: Mapping[str, JobFunction], *, concurrency: int, name: str) -> None:
+        """Run jobs until cancelled; at a stop the jobs under way get a moment to finish."""
+        for job_name, function in jobs.items():
+            self._app.task(name=job_name, pass_context=False)(function)
+        await self._app.run_worker_async(
+            name=name,
+            concurrency=concurrency,
+            install_signal_handlers=False,
+            listen_notify=True,
+            fetch_job_polling_interval=2.0,
+            shutdown_graceful_timeout=5.0,
+            update_heartbeat_interval=HEARTBEAT_S,
+            stalled_worker_timeout=STALLED_AFTER_S,
+            delete_jobs="successful",
+        )
+
+    async def requeue_stalled(self) -> int:
+        """Give the jobs of dead workers back to the queue; the number of them."""
+        stalled = list(await self._app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER_S))
+        for job in stalled:
+            await self._app.job_manager.retry_job(job)
+            log.warning("job_requeued", job=job.task_name, job_id=job.id)
+        return len(stalled)
+
+
+async def waiting_jobs(session: AsyncSession) -> int:
+    """How many jobs wait or run."""
+    found = await session.execute(text("SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"))
+    return int(found.scalar_one())
+
+
+async def live_workers(session: AsyncSession) -> int:
+    """How many workers have shown a sign of life lately."""
+    found = await session.execute(
+        text("SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :age)"),
+        {"age": STALLED_AFTER_S + HEARTBEAT_S},
+    )
+    return int(found.scalar_one())
+
+
+async def forever(every_s: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Do some work again and again, with a pause between."""
+    while True:
+        await work()
+        await asyncio.sleep(every_s)
