@@ -81,7 +81,7 @@ class KeyRing:
                     return AESGCM(self._derive(root, "seal")).decrypt(nonce, box, bound_to.encode()).decode()
                 except InvalidTag as problem:
                     raise SettingsError("a stored secret does not belong to this row; enter it again") from problem
-        raise SettingsError("RAG_SECRET_KEY has changed: set RAG_SECRET_KEY_OLD to the one before, or enter the keys again")
+        raise SettingsError("RAG_SECRET_KEY has changed: set RAG_SECRET_KEY_OLD to the one before")
 
     def sign_session(self, session_id: str) -> tuple[str, int]:
         """A JWT that carries a session id, and its lifetime in seconds. The session is checked on each request."""
@@ -94,7 +94,10 @@ class KeyRing:
         for root in self._roots:
             try:
                 claims: dict[str, Any] = jwt.decode(
-                    token, self._derive(root, "jwt"), algorithms=["HS256"], audience="rag_app",
+                    token,
+                    self._derive(root, "jwt"),
+                    algorithms=["HS256"],
+                    audience="rag_app",
                     options={"require": ["exp", "sid", "aud"]},
                 )
                 return str(claims["sid"])
@@ -119,7 +122,7 @@ def secret_key_of(data_dir: Path, configured: str, *, may_create: bool) -> str:
     if path.exists():
         return path.read_text(encoding="utf-8").strip()
     if not may_create:
-        raise SettingsError("RAG_SECRET_KEY: missing (expected: at least 32 bytes, for example from `openssl rand -base64 32`)")
+        raise SettingsError("RAG_SECRET_KEY: missing (expected: at least 32 bytes, as `openssl rand -base64 32` makes)")
     data_dir.mkdir(parents=True, exist_ok=True)
     draft = data_dir / f".secret.key.{secrets.token_hex(8)}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="postgresql://… of an existing database; empty = embedded")
     database_direct_url: str = Field("", description="direct connection for LISTEN, locks and migrations")
     data_dir: Path = Field(Path("data"), description="folder for the embedded database, originals and the secret key")
-    storage_url: str = Field("", description="file://… or s3://… for originals; empty = under the data folder")
+    storage_url: str = Field("", description="file:///… for originals; empty = under the data folder")
     secret_key: str = Field("", description="at least 32 bytes; in embedded mode made once in the data folder")
     secret_key_old: str = Field("", description="the key before, while secrets are re-encrypted")
     public_url: str = Field(
@@ -54,6 +54,13 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("storage_url")
+    @classmethod
+    def _is_folder(cls, value: str) -> str:
+        if value and not value.startswith("file:///"):
+            raise ValueError("must begin with file:/// (object stores are not supported yet)")
+        return value
 
     @field_validator("database_url", "database_direct_url")
     @classmethod

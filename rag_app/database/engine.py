@@ -37,7 +37,7 @@ def resolve_url(settings: Settings) -> str:
 
     url = running_url(settings.data_dir)
     if url is None:
-        raise NotReady(f"The embedded database in {settings.data_dir} is not running: start it with `python -m rag_app up`.")
+        raise NotReady(f"The database in {settings.data_dir} is not running: start it with `python -m rag_app up`.")
     return with_driver(url)
 
 

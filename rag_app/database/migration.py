@@ -22,7 +22,7 @@ def newest_revision() -> str:
         revisions |= set(re.findall(r'^revision(?:: str)? = "(\w+)"', source, re.MULTILINE))
         parents |= set(re.findall(r'^down_revision[^=]*= "(\w+)"', source, re.MULTILINE))
     (head,) = revisions - parents
-    return head
+    return str(head)
 
 
 def current_revision(url: str) -> str | None:
@@ -43,8 +43,9 @@ def upgrade(url: str) -> None:
     check_database(url)
     if current_revision(url) == newest_revision():
         return
-    from alembic import command  # imported only when there is work to do
     from alembic.config import Config
+
+    from alembic import command  # imported only when there is work to do
 
     config = Config(ROOT / "alembic.ini")
     config.attributes["url"] = with_driver(url)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from procrastinate import App, PsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -42,20 +41,12 @@ class Queue:
             self._opened = False
 
     async def defer(
-        self, name: str, *, session: AsyncSession | None = None, lock: str | None = None, priority: int = 0, **kwargs: Any
+        self, name: str, arguments: dict[str, Any], *, session: AsyncSession | None = None, priority: int = 0
     ) -> None:
-        """Put a job into the queue, inside the transaction of `session` if given.
-
-        `lock`: while a job with this name waits, another one is not added. Higher priority goes first.
-        """
+        """Put a job into the queue, inside the transaction of `session` if given. Higher priority goes first."""
         connection = await driver_connection(session) if session else None
-        job = self._app.configure_task(
-            name, allow_unknown=True, queueing_lock=lock, priority=priority, connection=connection
-        )
-        try:
-            await job.defer_async(**kwargs)
-        except AlreadyEnqueued:
-            log.debug("job_already_waiting", job=name)
+        job = self._app.configure_task(name, allow_unknown=True, priority=priority, connection=connection)
+        await job.defer_async(**arguments)
 
     async def run(self, jobs: Mapping[str, JobFunction], *, concurrency: int, name: str) -> None:
         """Run jobs until cancelled; at a stop the jobs under way get a moment to finish."""

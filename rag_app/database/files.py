@@ -1,0 +1,131 @@
+"""The store of originals: content-addressed under the workspace, durable before anything is accepted."""
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+from rag_app.errors import NotFound, StorageFull, TooLarge
+from rag_app.settings import Settings
+
+CHUNK = 1 << 20
+_FULL = (28, 122)  # ENOSPC, EDQUOT
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that is safely on disk (or in the object store)."""
+
+    key: str
+    sha256: bytes
+    byte_count: int
+    head: bytes  # the first bytes, for recognising its format
+
+
+class FileStore:
+    """Originals in a folder: temporary name, fsync, rename, fsync of the folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def put(self, workspace_id: UUID, stream: AsyncIterator[bytes], *, limit: int) -> StoredFile:
+        """Store a stream of bytes and return once it is durable.
+
+        Raises TooLarge when it has more than `limit` bytes and StorageFull when the disk is full; both leave nothing.
+        """
+        incoming = self._root / "incoming" / secrets.token_hex(16)
+        digest, size, head = hashlib.sha256(), 0, b""
+        try:
+            file = await asyncio.to_thread(_create, incoming)
+            try:
+                async for chunk in stream:
+                    size += len(chunk)
+                    if size > limit:
+                        raise TooLarge(f"The file is larger than {limit // 1_000_000} MB, the most accepted here.")
+                    head = head or chunk[:8192]
+                    digest.update(chunk)
+                    await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(_flush, file)
+            finally:
+                file.close()
+            key = f"{workspace_id}/{digest.hexdigest()}"
+            await asyncio.to_thread(self._publish, incoming, key)
+        except OSError as problem:
+            raise (StorageFull() if problem.errno in _FULL else problem) from problem
+        finally:
+            incoming.unlink(missing_ok=True)
+        return StoredFile(key, digest.digest(), size, head)
+
+    async def put_bytes(self, workspace_id: UUID, content: bytes, *, limit: int) -> StoredFile:
+        """Store some bytes."""
+
+        async def once() -> AsyncIterator[bytes]:
+            for start in range(0, len(content), CHUNK):
+                yield content[start : start + CHUNK]
+
+        return await self.put(workspace_id, once(), limit=limit)
+
+    def _publish(self, incoming: Path, key: str) -> None:
+        target = self._root / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(incoming, target)
+        _sync_folder(target.parent)
+        _sync_folder(target.parent.parent)
+
+    async def local_path(self, key: str) -> Path:
+        """A path from which a parser can read the file. Raises NotFound."""
+        path = self._root / key
+        if not await asyncio.to_thread(path.is_file):
+            raise NotFound("The original of this document is missing from the file store.")
+        return path
+
+    async def read(self, key: str, offset: int = 0, length: int = -1) -> bytes:
+        """Some bytes of a file. Raises NotFound."""
+        path = await self.local_path(key)
+
+        def slice_of() -> bytes:
+            with path.open("rb") as file:
+                file.seek(offset)
+                return file.read(length)
+
+        return await asyncio.to_thread(slice_of)
+
+    async def delete(self, key: str) -> None:
+        """Remove a file; one that is not there is fine."""
+        await asyncio.to_thread((self._root / key).unlink, missing_ok=True)
+
+    async def free_bytes(self) -> int:
+        """How much room is left."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        stat = await asyncio.to_thread(os.statvfs, self._root)
+        return stat.f_bavail * stat.f_frsize
+
+
+def open_files(settings: Settings) -> FileStore:
+    """The file store of the settings."""
+    if not settings.storage_url:
+        return FileStore(settings.data_dir / "originals")
+    return FileStore(Path(settings.storage_url.removeprefix("file://")))
+
+
+def _create(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb")
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

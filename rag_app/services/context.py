@@ -1,0 +1,46 @@
+"""What every service works with: settings, database, queue, files, keys. Opened once per process."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from rag_app.database.engine import open_engine, resolve_url, transaction
+from rag_app.database.files import FileStore, open_files
+from rag_app.jobs.queue import Queue
+from rag_app.security import KeyRing, secret_key_of
+from rag_app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The surroundings of a use case."""
+
+    settings: Settings
+    engine: AsyncEngine
+    queue: Queue
+    files: FileStore
+    keys: KeyRing
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """One transaction; never held while a model streams."""
+        return transaction(self.engine)
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, *, url: str | None = None, pool_size: int = 10) -> AsyncIterator[Context]:
+    """Open everything, and close it at the end. `url` overrides the database of the settings."""
+    url = url or resolve_url(settings)
+    keys = KeyRing(
+        secret_key_of(settings.data_dir, settings.secret_key, may_create=settings.embedded), settings.secret_key_old
+    )
+    engine = open_engine(url, pool_size=pool_size)
+    queue = Queue(settings.database_direct_url or url)
+    try:
+        await queue.open()
+        yield Context(settings, engine, queue, open_files(settings), keys)
+    finally:
+        await queue.close()
+        await engine.dispose()
