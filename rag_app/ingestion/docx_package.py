@@ -1,0 +1,220 @@
+"""The zip file of a Word document: its parts within limits, its styles, its list numbering and its metadata."""
+
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from lxml import etree
+
+from rag_app.errors import DamagedFile, EncryptedFile, TooMuchContent
+from rag_app.ingestion.draft import one_line
+
+MAX_PART_BYTES = 100_000_000
+MAX_ENTRIES = 10_000
+_HEADING_NAME = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|nagłówek|заголовок)\s*(\d)", re.I)
+_CODE_NAME = re.compile(r"\b(?:code|source|preformatted|macro)\b", re.I)
+_PROPERTIES = {"title": "title", "creator": "author", "subject": "subject", "created": "created", "modified": "modified",
+               "keywords": "keywords", "language": "language"}
+
+
+class Package:
+    """Opens the parts of a docx file. Entities are not resolved, nothing is fetched, no part may exceed 100 MB."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
+            raise DamagedFile() from problem
+        if len(self._zip.infolist()) > MAX_ENTRIES:
+            raise TooMuchContent("The Word file is made of too many parts.")
+
+    def __enter__(self) -> "Package":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._zip.close()
+
+    def xml(self, name: str) -> etree._Element | None:
+        """Root of one part, None if there is no such part."""
+        data = self._read(name)
+        if data is None:
+            return None
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, remove_comments=True,
+                                 remove_pis=True, load_dtd=False, recover=False)
+        try:
+            root = etree.fromstring(data, parser)
+        except etree.XMLSyntaxError as problem:
+            if "huge" in str(problem).lower() or "excessive depth" in str(problem).lower():
+                raise TooMuchContent() from problem
+            raise DamagedFile() from problem
+        if root.getroottree().docinfo.doctype:
+            raise DamagedFile("The Word file holds a document type definition, which no word processor writes.")
+        return root
+
+    def metadata(self) -> dict[str, str]:
+        """Title, author and the like, as far as they are set."""
+        try:
+            root = self.xml("docProps/core.xml")
+        except DamagedFile:
+            return {}
+        found = {}
+        for child in root if root is not None else ():
+            name, text = _PROPERTIES.get(name_of(child)), one_line(child.text or "")
+            if name and text:
+                found[name] = text[:1000]
+        return found
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            info = self._zip.getinfo(name)
+        except KeyError:
+            return None
+        if info.flag_bits & 1:
+            raise EncryptedFile()
+        try:
+            with self._zip.open(info) as part:
+                data = part.read(MAX_PART_BYTES + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError) as problem:
+            raise DamagedFile() from problem
+        if len(data) > MAX_PART_BYTES:
+            raise TooMuchContent("The Word file unpacks to more than 100 MB of text: split it into smaller parts.")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class ParagraphStyle:
+    """What matters of the look of one paragraph."""
+
+    level: int = 0  # of a heading, 0 = none
+    marker: str | None = None  # of a list item: "- " or "3. "
+    depth: int = 0  # of a list item
+    code: bool = False
+    is_title: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    name: str
+    based_on: str
+    outline: int | None
+    numbering: tuple[str, int] | None
+
+
+class Styles:
+    """Looks up heading levels and list markers; counts numbered lists as it goes."""
+
+    def __init__(self, package: Package) -> None:
+        self._styles = _styles(package)
+        self._formats = _number_formats(package)
+        self._counters: dict[tuple[str, int], int] = {}
+        self.title = ""
+
+    def of(self, paragraph: etree._Element) -> ParagraphStyle:
+        """The style of a paragraph; asking for a list item counts it."""
+        properties = paragraph.find("{*}pPr")
+        style_id = _child_value(properties, "pStyle")
+        chain = self._chain(style_id)
+        level, is_title = self._level(properties, chain)
+        numbering = _numbering(properties) or next((style.numbering for style in chain if style.numbering), None)
+        marker = None
+        if numbering and numbering[0] != "0" and not level:
+            marker = self._marker(*numbering)
+        code = any(_CODE_NAME.search(style.name) for style in chain[:1])
+        return ParagraphStyle(level, marker, numbering[1] if numbering else 0, code, is_title)
+
+    def remember_title(self, style: ParagraphStyle, text: str) -> None:
+        """Keep the text of the first paragraph in the style “Title”, else of the first top heading."""
+        if style.is_title or (style.level == 1 and not self.title):
+            self.title = one_line(text)
+
+    def _chain(self, style_id: str) -> list[_Style]:
+        chain: list[_Style] = []
+        while style_id in self._styles and len(chain) < 20:
+            chain.append(self._styles[style_id])
+            style_id = chain[-1].based_on
+        return chain
+
+    @staticmethod
+    def _level(properties: etree._Element | None, chain: list[_Style]) -> tuple[int, bool]:
+        own = _child_value(properties, "outlineLvl")
+        if own.isdigit() and int(own) < 9:
+            return min(6, int(own) + 1), False
+        for style in chain:
+            named = _HEADING_NAME.fullmatch(style.name.strip())
+            if style.name.lower() in ("title", "titel", "titre", "título", "titolo"):
+                return 1, True
+            if style.outline is not None and style.outline < 9:
+                return min(6, style.outline + 1), False
+            if named and named.group(1) != "0":
+                return min(6, int(named.group(1))), False
+        return 0, False
+
+    def _marker(self, number_id: str, depth: int) -> str:
+        if self._formats.get((number_id, depth), "bullet") in ("bullet", "none"):
+            return "- "
+        key = (number_id, depth)
+        self._counters[key] = self._counters.get(key, 0) + 1
+        for other in [each for each in self._counters if each[0] == number_id and each[1] > depth]:
+            del self._counters[other]
+        return f"{self._counters[key]}. "
+
+
+def name_of(element: etree._Element) -> str:
+    """Local name of an element, whichever of the two namespaces it is in; "" for comments and the like."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def attribute(element: etree._Element, name: str) -> str:
+    """Value of an attribute by its local name, "" if absent."""
+    attributes: Mapping[str, str] = element.attrib  # type: ignore[assignment]  # lxml-stubs allow bytes here
+    return next((str(value) for key, value in attributes.items() if key.rpartition("}")[2] == name), "")
+
+
+def _child_value(properties: etree._Element | None, name: str) -> str:
+    child = properties.find("{*}" + name) if properties is not None else None
+    return attribute(child, "val") if child is not None else ""
+
+
+def _numbering(properties: etree._Element | None) -> tuple[str, int] | None:
+    numbering = properties.find("{*}numPr") if properties is not None else None
+    if numbering is None:
+        return None
+    depth = _child_value(numbering, "ilvl")
+    number_id = _child_value(numbering, "numId")
+    return (number_id, int(depth) if depth.isdigit() else 0) if number_id else None
+
+
+def _styles(package: Package) -> dict[str, _Style]:
+    root = package.xml("word/styles.xml")
+    found: dict[str, _Style] = {}
+    for style in root.iter("{*}style") if root is not None else ():
+        properties = style.find("{*}pPr")
+        outline = _child_value(properties, "outlineLvl")
+        found[attribute(style, "styleId")] = _Style(
+            _child_value(style, "name"),
+            _child_value(style, "basedOn"),
+            int(outline) if outline.isdigit() else None,
+            _numbering(properties),
+        )
+    return found
+
+
+def _number_formats(package: Package) -> dict[tuple[str, int], str]:
+    root = package.xml("word/numbering.xml")
+    if root is None:
+        return {}
+    abstract: dict[str, dict[int, str]] = {}
+    for definition in root.iter("{*}abstractNum"):
+        levels = ((attribute(level, "ilvl"), _child_value(level, "numFmt")) for level in definition.iter("{*}lvl"))
+        abstract[attribute(definition, "abstractNumId")] = {int(depth): form for depth, form in levels if depth.isdigit()}
+    found = {}
+    for number in root.iter("{*}num"):
+        for depth, form in abstract.get(_child_value(number, "abstractNumId"), {}).items():
+            found[attribute(number, "numId"), depth] = form
+    return found

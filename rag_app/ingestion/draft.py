@@ -1,0 +1,95 @@
+"""Collects the text of a document piece by piece and remembers where each piece lies."""
+
+import re
+from collections.abc import Sequence
+
+from rag_app.errors import TooMuchContent
+from rag_app.ingestion.encoding import clean
+from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument
+
+MAX_CHARS = 20_000_000
+_GAP = "\n\n"
+_SPACES = re.compile(r"[ \t\u00a0]+")
+_BREAK = re.compile(r"\s*\n\s*")
+
+
+class Draft:
+    """A document in the making. Text is added in reading order; offsets come out by themselves."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._blocks: list[Block] = []
+        self._pages: list[PageSpan] = []
+        self._page_start = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def add(self, kind: BlockKind, text: str, *, level: int = 0, header_chars: int = 0) -> None:
+        """Append one block. `header_chars` is the length of a table's header rows. Raises TooMuchContent."""
+        text = clean(text).strip("\n") if kind in ("table", "code") else clean(text).strip()
+        if not text.strip():
+            return
+        if self._length:
+            self._append(_GAP)
+        start = self._length
+        self._append(text)
+        header_to = start + min(header_chars, len(text)) if header_chars else 0
+        self._blocks.append(Block(kind, start, self._length, level, header_to))
+
+    def extend(self, text: str, *, glue: str = " ") -> None:
+        """Continue the last block: a paragraph that runs on over a page break."""
+        text = clean(text).strip()
+        if not self._blocks or not text:
+            return
+        self._append(glue + text)
+        last = self._blocks[-1]
+        self._blocks[-1] = Block(last.kind, last.char_from, self._length, last.level, last.header_to)
+
+    @property
+    def last_kind(self) -> BlockKind | None:
+        """Kind of the last block, None at the beginning."""
+        return self._blocks[-1].kind if self._blocks else None
+
+    def tail(self, length: int) -> str:
+        """The last characters so far."""
+        return self._parts[-1][-length:] if self._parts else ""
+
+    def end_page(self, page: int) -> None:
+        """All that was added since the last page end is on `page`."""
+        self._pages.append(PageSpan(page, min(self._page_start, self._length), self._length))
+        self._page_start = self._length
+
+    def finish(
+        self, *, title: str = "", metadata: dict[str, str] | None = None, warnings: Sequence[str] = ()
+    ) -> ParsedDocument:
+        """The finished document; pages begin at their first visible character."""
+        text = "".join(self._parts)
+        pages = []
+        for page in self._pages:
+            start = page.char_from
+            while start < page.char_to and text[start].isspace():
+                start += 1
+            pages.append(PageSpan(page.page, start, page.char_to))
+        return ParsedDocument(
+            text, tuple(self._blocks), tuple(pages), one_line(title)[:300], "", dict(metadata or {}), tuple(warnings)
+        )
+
+    def _append(self, text: str) -> None:
+        self._parts.append(text)
+        self._length += len(text)
+        if self._length > MAX_CHARS:
+            raise TooMuchContent(
+                f"The document holds more than {MAX_CHARS // 1_000_000} million characters: split it into smaller parts."
+            )
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with single spaces."""
+    return " ".join(text.split())
+
+
+def soft_lines(text: str) -> str:
+    """Single spaces within lines, no blank lines: what a browser would show of inline text with line breaks."""
+    return _BREAK.sub("\n", _SPACES.sub(" ", text)).strip()

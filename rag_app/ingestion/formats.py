@@ -1,0 +1,186 @@
+"""Decides what kind of document some bytes are: their first bytes count, then the file's name."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePath
+
+from rag_app.errors import EmptyFile, MislabelledFile, UnsupportedType
+
+HEAD_BYTES = 4096
+
+
+class Format(StrEnum):
+    """The kinds of document that can be read."""
+
+    PDF = "pdf"
+    DOCX = "docx"
+    HTML = "html"
+    MARKDOWN = "markdown"
+    TEXT = "text"
+    CSV = "csv"
+    TSV = "tsv"
+
+
+@dataclass(frozen=True, slots=True)
+class FormatRow:
+    """One line of the table of supported formats, as people see it."""
+
+    format: Format
+    label: str
+    extensions: tuple[str, ...]
+    media_types: tuple[str, ...]
+
+
+_DOCX_TYPE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+SUPPORTED: tuple[FormatRow, ...] = (
+    FormatRow(Format.PDF, "PDF", (".pdf",), ("application/pdf", "application/x-pdf")),
+    FormatRow(Format.DOCX, "Word (.docx)", (".docx", ".docm"), (_DOCX_TYPE,)),
+    FormatRow(Format.HTML, "Web page", (".html", ".htm", ".xhtml"), ("text/html", "application/xhtml+xml")),
+    FormatRow(Format.MARKDOWN, "Markdown", (".md", ".markdown", ".mdown", ".mkd"), ("text/markdown", "text/x-markdown")),
+    FormatRow(Format.TEXT, "Plain text", (".txt", ".text", ".log", ".rst"), ("text/plain",)),
+    FormatRow(Format.CSV, "Table (CSV)", (".csv",), ("text/csv",)),
+    FormatRow(Format.TSV, "Table (TSV)", (".tsv", ".tab"), ("text/tab-separated-values",)),
+)
+_BY_EXTENSION = {extension: row.format for row in SUPPORTED for extension in row.extensions}
+_BY_MEDIA_TYPE = {media_type: row.format for row in SUPPORTED for media_type in row.media_types}
+_LABELS = {row.format: row.label for row in SUPPORTED}
+
+_PDF_MAGIC = re.compile(rb"%PDF-\d")
+_HTML_MAGIC = re.compile(rb"\s*(?:<!--.{0,500}?-->\s*)*(?:<\?xml[^>]{0,200}>\s*)?(?:<!doctype\s+html|<html[\s>])", re.I | re.S)
+_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_FOREIGN_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file (.doc, .xls or .ppt)"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"II*\x00", "a TIFF picture"),
+    (b"MM\x00*", "a TIFF picture"),
+    (b"{\\rtf", "a rich text file (.rtf)"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90\x00", "a program"),
+    (b"SQLite format 3\x00", "a SQLite database"),
+    (b"ID3", "a sound file"),
+    (b"OggS", "a sound or video file"),
+    (b"RIFF", "a sound, picture or video file"),
+    (b"%!PS", "a PostScript file"),
+)
+_TEXT_FORMATS = frozenset({Format.HTML, Format.MARKDOWN, Format.TEXT, Format.CSV, Format.TSV})
+_ALL_LABELS = ", ".join(row.label for row in SUPPORTED)
+
+
+def sniff(filename: str, media_type: str | None, head: bytes) -> Format:
+    """The format of a file, from its first bytes (`HEAD_BYTES` are enough), then its name, then its media type.
+
+    Raises EmptyFile, UnsupportedType (a kind that cannot be read) or MislabelledFile (the name says another kind
+    than the content); both name what was seen.
+    """
+    if not head:
+        raise EmptyFile()
+    named = _named(filename, media_type)
+    seen = _seen(head)
+    if seen is not None:
+        return _agreed(seen, named, filename)
+    foreign = _foreign(head)
+    if foreign:
+        raise _refusal(foreign, named, filename)
+    if named in (Format.PDF, Format.DOCX):
+        return _damaged_or_text(named, head, filename)
+    if named is not None:
+        return named
+    extension = PurePath(filename).suffix.lower()
+    if extension and (media_type is None or _clean(media_type) not in _BY_MEDIA_TYPE):
+        raise UnsupportedType(f"Files ending in “{extension[:20]}” cannot be read yet. Supported: {_ALL_LABELS}.")
+    return Format.TEXT
+
+
+def _named(filename: str, media_type: str | None) -> Format | None:
+    by_name = _BY_EXTENSION.get(PurePath(filename).suffix.lower())
+    return by_name or _BY_MEDIA_TYPE.get(_clean(media_type or ""))
+
+
+def _clean(media_type: str) -> str:
+    return media_type.split(";", 1)[0].strip().lower()
+
+
+def _seen(head: bytes) -> Format | None:
+    if _PDF_MAGIC.search(head[:1024]):
+        return Format.PDF
+    if head.startswith(_ZIP_MAGIC) and b"word/" in head:
+        return Format.DOCX
+    if _HTML_MAGIC.match(head.removeprefix(_BOMS[0])):
+        return Format.HTML
+    return None
+
+
+def _agreed(seen: Format, named: Format | None, filename: str) -> Format:
+    """A web page may be saved as .txt, .md or .asp, and a PDF without any ending; a PDF named .docx is refused."""
+    if named in (None, seen) or seen is Format.HTML and named in (Format.TEXT, Format.MARKDOWN):
+        return named if seen is Format.HTML and named is not None else seen
+    if named in _TEXT_FORMATS and seen in _TEXT_FORMATS:
+        return named
+    raise MislabelledFile(
+        f"“{_short(filename)}” is named like {_LABELS[named]}, but its content is {_LABELS[seen]}: "
+        f"give it the right ending and upload it again."
+    )
+
+
+def _foreign(head: bytes) -> str:
+    for magic, what in _FOREIGN_MAGIC:
+        if head.startswith(magic):
+            return what
+    if head.startswith(_ZIP_MAGIC):
+        return "" if _may_be_docx(head) else _zip_kind(head)
+    if not head.startswith(_BOMS) and _is_binary(head):
+        return "binary data"
+    return ""
+
+
+def _zip_kind(head: bytes) -> str:
+    for mark, what in ((b"xl/", "an Excel workbook (.xlsx)"), (b"ppt/", "a PowerPoint file (.pptx)"),
+                       (b"opendocument", "an OpenDocument file"), (b"epub", "an e-book (.epub)")):
+        if mark in head:
+            return what
+    return "a zip archive"
+
+
+def _may_be_docx(head: bytes) -> bool:
+    # A docx may begin with large parts, so that no folder name of Word's stands in the first bytes.
+    return b"[Content_Types].xml" in head and b"xl/" not in head and b"ppt/" not in head
+
+
+def _is_binary(head: bytes) -> bool:
+    """Many control characters or NULs that do not look like UTF-16 without a mark."""
+    sample = head[:2048]
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if even + odd > len(sample) // 10:
+        half = len(sample) / 2
+        return not (max(even, odd) > half * 0.4 and min(even, odd) < half * 0.05)
+    control = sum(byte < 32 and byte not in (0, 9, 10, 11, 12, 13, 27) for byte in sample)
+    return even + odd > 0 and control > len(sample) * 0.05 or control > len(sample) * 0.2
+
+
+def _refusal(what: str, named: Format | None, filename: str) -> UnsupportedType | MislabelledFile:
+    if named is None:
+        return UnsupportedType(f"This is {what}, which cannot be read yet. Supported: {_ALL_LABELS}.")
+    return MislabelledFile(f"“{_short(filename)}” is named like {_LABELS[named]}, but its content is {what}.")
+
+
+def _damaged_or_text(named: Format, head: bytes, filename: str) -> Format:
+    """A .pdf or .docx without its mark: let the parser try, unless it plainly is text."""
+    if head.startswith(_ZIP_MAGIC) or _is_binary(head) or named is Format.PDF and b"obj" in head:
+        return named
+    raise MislabelledFile(
+        f"“{_short(filename)}” is named like {_LABELS[named]}, but its content is plain text or something else."
+    )
+
+
+def _short(filename: str) -> str:
+    name = PurePath(filename).name
+    return name if len(name) <= 80 else name[:77] + "…"

@@ -1,0 +1,125 @@
+"""Reads web pages: the main text of an article page, everything visible of any other."""
+
+import re
+from typing import Any
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from rag_app.errors import NoText, TooMuchContent
+from rag_app.ingestion.draft import Draft, one_line
+from rag_app.ingestion.html_walk import Walker, cell_grid
+from rag_app.ingestion.parsed import ParsedDocument
+from rag_app.ingestion.tables import pipe_table
+
+MAX_HTML_CHARS = 30_000_000
+_FRAME_SELECTOR = "nav, footer, aside, [role=navigation], [role=banner], [role=contentinfo]"
+_ARTICLE_CHARS = 250
+_ARTICLE_SHARE = 0.2
+_LANGUAGE = re.compile(r"[a-zA-Z]{2}(?=$|[-_])")
+
+
+def parse_html(source: str) -> ParsedDocument:
+    """Text, headings, lists, tables and code of a page. Raises NoText when nothing of it is visible."""
+    if len(source) > MAX_HTML_CHARS:
+        raise TooMuchContent()
+    tree = LexborHTMLParser(source)
+    title, metadata = _title(tree), _metadata(tree)
+    draft = _walked(tree, framed=bool(tree.css_first(_FRAME_SELECTOR)))
+    if tree.css_first(_FRAME_SELECTOR):
+        article = _article(source)
+        if article is not None and len(article) >= max(_ARTICLE_CHARS, _ARTICLE_SHARE * len(draft)):
+            draft = article
+    if not len(draft):
+        raise NoText("The page holds no visible text; perhaps it is drawn by scripts.")
+    return draft.finish(title=title, metadata=metadata)
+
+
+def _walked(tree: LexborHTMLParser, *, framed: bool) -> Draft:
+    body = tree.body
+    if body is None:
+        return Draft()
+    draft = Walker(skip_frame=framed).read(body)
+    # A page that is nothing but navigation is better than nothing.
+    return draft if len(draft) or not framed else Walker(skip_frame=False).read(body)
+
+
+def _title(tree: LexborHTMLParser) -> str:
+    for selector, name in (("meta[property='og:title']", "content"), ("title", ""), ("h1", "")):
+        node = tree.css_first(selector)
+        text = _attribute(node, name) if node is not None and name else node.text() if node is not None else ""
+        if text and text.strip():
+            return one_line(text)
+    return ""
+
+
+def _metadata(tree: LexborHTMLParser) -> dict[str, str]:
+    found = {}
+    for key, selector, name in (
+        ("canonical", "link[rel=canonical]", "href"),
+        ("description", "meta[name=description]", "content"),
+        ("author", "meta[name=author]", "content"),
+        ("language", "html", "lang"),
+    ):
+        node = tree.css_first(selector)
+        value = one_line(_attribute(node, name)) if node is not None else ""
+        if value:
+            found[key] = value[:1000]
+    if "language" in found:
+        code = _LANGUAGE.match(found["language"])
+        found["language"] = code.group().lower() if code else ""
+    return {key: value for key, value in found.items() if value}
+
+
+def _attribute(node: LexborNode, name: str) -> str:
+    return node.attributes.get(name) or ""
+
+
+def _article(source: str) -> Draft | None:
+    """The main text as trafilatura finds it, None when it finds none."""
+    from trafilatura import bare_extraction  # half a second to import, and only article pages need it
+
+    try:
+        found: Any = bare_extraction(source, include_comments=False, include_tables=True, with_metadata=False)
+    except (ValueError, AttributeError, TypeError, RecursionError):  # it trips over some broken pages
+        return None
+    body = getattr(found, "body", None)
+    if body is None:
+        return None
+    draft = Draft()
+    for element in body.iter("head", "p", "list", "table", "code", "quote", "ab"):
+        if _is_nested(element, body):
+            continue
+        _add_element(draft, element)
+    return draft
+
+
+def _is_nested(element: Any, body: Any) -> bool:
+    outer = element.getparent()
+    while outer is not None and outer is not body:
+        if outer.tag in ("head", "p", "list", "table", "code", "quote", "ab"):
+            return True
+        outer = outer.getparent()
+    return False
+
+
+def _add_element(draft: Draft, element: Any) -> None:
+    if element.tag == "head":
+        level = str(element.get("rend", "h2"))[-1]
+        draft.add("heading", one_line(_content(element)), level=int(level) if level in "123456" else 2)
+    elif element.tag == "list":
+        items = (one_line(_content(item)) for item in element.iter("item"))
+        draft.add("list", "\n".join(f"- {item}" for item in items if item))
+    elif element.tag == "table":
+        rows = [[_content(cell) for cell in row.iter("cell")] for row in element.iter("row")]
+        text, header_chars = pipe_table(cell_grid(rows))
+        draft.add("table", text, header_chars=header_chars)
+    elif element.tag == "code":
+        draft.add("code", _content(element))
+    else:
+        draft.add("paragraph", "\n".join(one_line(line) for line in _content(element).split("\n") if line.strip()))
+
+
+def _content(element: Any) -> str:
+    for line_break in element.iter("lb"):
+        line_break.tail = "\n" + (line_break.tail or "")
+    return "".join(element.itertext())

@@ -1,0 +1,40 @@
+"""Tells in which language a text is written."""
+
+import re
+from functools import lru_cache
+
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+# The languages with a stemmer, those with their own script handling, and neighbours that would be mistaken for them.
+LANGUAGES: tuple[str, ...] = (
+    "ar", "bg", "bn", "ca", "cs", "da", "de", "el", "en", "es", "et", "eu", "fa", "fi", "fr", "ga", "he", "hi", "hr",
+    "hu", "hy", "id", "it", "ja", "ka", "ko", "lt", "lv", "ms", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sl", "sr",
+    "sv", "sw", "ta", "th", "tr", "uk", "ur", "vi", "zh",
+)  # fmt: skip
+_SAMPLE_CHARS = 1500
+_LETTERS_NEEDED = 20
+_NO_WORDS = re.compile(r"https?://\S+|[\d|`#*_=<>/\\{}\[\]()-]+")
+
+
+def detect(text: str) -> str:
+    """ISO 639-1 code of the main language, "" when the text is too short to tell. Looks at three samples only."""
+    sample = _NO_WORDS.sub(" ", _sample(text))
+    letters = sum(char.isalpha() for char in sample)
+    dense_script = sum(char > "\u0590" for char in sample if char.isalpha())
+    if letters + 4 * dense_script < _LETTERS_NEEDED:
+        return ""
+    return str(_identifier().classify(sample.lower() if sample.isupper() else sample)[0])
+
+
+def _sample(text: str) -> str:
+    if len(text) <= 3 * _SAMPLE_CHARS:
+        return text
+    middle = len(text) // 2
+    return " ".join((text[:_SAMPLE_CHARS], text[middle : middle + _SAMPLE_CHARS], text[-_SAMPLE_CHARS:]))
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> LanguageIdentifier:
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
+    identifier.set_languages(list(LANGUAGES))
+    return identifier
