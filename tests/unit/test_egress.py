@@ -95,66 +95,18 @@ async def test_a_public_page_is_fetched() -> None:
     assert "x-extra: 1" in web.hits[0]
 
 
-BLOCKED = [
-    "127.0.0.1",
-    "127.9.8.7",
-    "0.0.0.0",
-    "0.1.2.3",
-    "10.0.0.1",
-    "10.255.255.255",
-    "172.16.0.1",
-    "172.31.255.1",
-    "192.168.0.1",
-    "169.254.169.254",
-    "100.64.0.1",
-    "192.0.0.1",
-    "192.0.0.9",
-    "192.0.2.1",
-    "198.18.0.1",
-    "198.19.255.1",
-    "198.51.100.7",
-    "203.0.113.7",
-    "224.0.0.1",
-    "239.1.1.1",
-    "240.0.0.1",
-    "255.255.255.255",
-    "192.88.99.1",
-    "[::1]",
-    "[::]",
-    "[::127.0.0.1]",
-    "[fc00::1]",
-    "[fd12:3456::1]",
-    "[fe80::1]",
-    "[fec0::1]",
-    "[ff02::1]",
-    "[::ffff:127.0.0.1]",
-    "[::ffff:7f00:1]",
-    "[::ffff:a9fe:a9fe]",
-    "[::ffff:0:7f00:1]",
-    "[64:ff9b::7f00:1]",
-    "[64:ff9b::10.0.0.1]",
-    "[64:ff9b:1::7f00:1]",
-    "[2002:7f00:1::]",
-    "[2002:c0a8:1::1]",
-    "[2001:0:7f00:1::]",
-    "[2001:db8::1]",
-    "[100::1]",
-    "[5f00::1]",
-    "[3fff::1]",
-    "[0:0:0:0:0:ffff:7f00:0001]",
-    "2130706433",
-    "0177.0.0.1",
-    "0x7f.0.0.1",
-    "0x7f000001",
-    "127.1",
-    "127.0.1",
-    "017700000001",
-    "localhost",
-    "LOCALHOST",
-    "localhost.",
-    "127.0.0.1.",
-    "127。0。0。1",
-]
+PRIVATE = """
+127.0.0.1 127.9.8.7 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 172.16.0.1 172.31.255.1 192.168.0.1 169.254.169.254
+100.64.0.1 192.0.0.1 192.0.0.9 192.0.2.1 198.18.0.1 198.19.255.1 198.51.100.7 203.0.113.7 224.0.0.1 239.1.1.1 240.0.0.1
+255.255.255.255 192.88.99.1 ::1 :: ::127.0.0.1 fc00::1 fd12:3456::1 fe80::1 fec0::1 ff02::1 ::ffff:127.0.0.1
+::ffff:7f00:1 ::ffff:a9fe:a9fe ::ffff:0:7f00:1 64:ff9b::7f00:1 64:ff9b::10.0.0.1 64:ff9b:1::7f00:1 2002:7f00:1::
+2002:c0a8:1::1 2001:0:7f00:1:: 2001:db8::1 100::1 5f00::1 3fff::1 0:0:0:0:0:ffff:7f00:0001
+"""
+SPELLINGS = """
+2130706433 0177.0.0.1 0x7f.0.0.1 0x7f000001 127.1 127.0.1 017700000001 localhost LOCALHOST localhost. 127.0.0.1.
+127。0。0。1
+"""
+BLOCKED = [f"[{each}]" if ":" in each else each for each in PRIVATE.split()] + SPELLINGS.split()
 
 
 @pytest.mark.parametrize("host", BLOCKED)
@@ -165,39 +117,95 @@ async def test_no_private_address_is_opened(host: str) -> None:
         assert web.dialled == []
 
 
-@pytest.mark.parametrize("address", [each.strip("[]") for each in BLOCKED if each[0] == "[" or each.count(".") == 3])
+@pytest.mark.parametrize("address", PRIVATE.split())
 async def test_no_name_leads_to_a_private_address(address: str) -> None:
     async with serving(lambda _: answer()) as web:
-        if not address.replace(".", "").replace(":", "").isalnum() or "。" in address or address.endswith("."):
-            return
         web.names["inside.test"] = [[address]]
-        problem = await refused(web, f"http://inside.test:{web.port}/")
+        assert isinstance(await refused(web, f"http://inside.test:{web.port}/"), BlockedAddress)
         assert web.dialled == []
-    assert isinstance(problem, BlockedAddress) or address.startswith("0")
 
 
 ODD = [
-    "http://public.test\\@127.0.0.1:{port}/", "http://a\\@127.0.0.1:{port}/", "http://127.0.0.1:{port}\\@public.test/",
-    "http://127.0.0.1:{port}#@public.test/", "http://127.0.0.1:{port}?@public.test/", "http://public.test@127.0.0.1:{port}/",
-    "http://public.test:80@127.0.0.1:{port}/", "http://public.test%40127.0.0.1:{port}/", "http://a%00.127.0.0.1:{port}/",
-    "http://127.0.0.1%00.public.test:{port}/", "http://127.0.0.1%2f@public.test:{port}/", "http://127.0.0.1%23.public.test:{port}/",
-    "http://127.0.0.1\t:{port}/", "http://127.0.0\r.1:{port}/", "http://127.0.0\n.1:{port}/", "http:/127.0.0.1:{port}/",
-    "http:127.0.0.1:{port}/", "http:///127.0.0.1:{port}/", "http:////127.0.0.1:{port}/", "//127.0.0.1:{port}/",
-    "127.0.0.1:{port}/", "http://;@127.0.0.1:{port}/", "http://..;@127.0.0.1:{port}/", "http://public.test;@127.0.0.1:{port}/",
-    "http://①②⑦.⓪.⓪.①:{port}/", "http://127｡0｡0｡1:{port}/", "http://127.0．0.1:{port}/", "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:{port}/",
-    "http://[::1%25lo]:{port}/", "http://[::1%lo]:{port}/", "http://[fe80::1%25lo]:{port}/", "http://[::1:{port}/",
-    "http://::1:{port}/", "http://[[::1]]:{port}/", "http://[127.0.0.1]:{port}/", "http://127.0.0.1:{port}:80/",
-    "http://127.0.0.1:+{port}/", "http://127.0.0.1: {port}/", "http://127.0.0.1 :{port}/", "http:// 127.0.0.1:{port}/",
-    "http://127.0.0.1,public.test:{port}/", "http://127.0.0.1&public.test:{port}/", "http://(127.0.0.1):{port}/",
-    "http://127.0.0.1'.public.test:{port}/", "http://*:{port}/", "http://${{IP}}:{port}/", "http://%31%32%37.0.0.1:{port}/",
-    "http://127.0.0.1%20:{port}/", "http://127.0.0.1\u00ad:{port}/", "http://127.0.0.1\u200b:{port}/", "http://0:{port}/",
-    "http://127.0.0.01:{port}/", "http://127.0.0.1.:{port}/", "http://127..0.0.1:{port}/", "http://.127.0.0.1:{port}/",
-    "http://-127.0.0.1:{port}/", "http://localhost\u3002:{port}/", "http://xn--localhost-:{port}/", "http:\\\\127.0.0.1:{port}/",
-    "hTTp://127.0.0.1:{port}/", "http://user:pass@127.0.0.1:{port}/", "http://@127.0.0.1:{port}/", "http://:@127.0.0.1:{port}/",
-    "file:///etc/passwd", "gopher://127.0.0.1:{port}/_GET", "ftp://127.0.0.1:{port}/", "data:text/html,x", "javascript:alert(1)",
-    "dict://127.0.0.1:{port}/", "ws://127.0.0.1:{port}/", "unix:///tmp/x", "view-source:http://127.0.0.1:{port}/", "", "http://",
-    "http://public.test:22/", "http://public.test:0/", "http://public.test:65536/", "http://public.test:25/", "http://" + "a" * 9000,
-]  # fmt: skip
+    "http://public.test\\@127.0.0.1:{port}/",
+    "http://a\\@127.0.0.1:{port}/",
+    "http://127.0.0.1:{port}\\@public.test/",
+    "http://127.0.0.1:{port}#@public.test/",
+    "http://127.0.0.1:{port}?@public.test/",
+    "http://public.test@127.0.0.1:{port}/",
+    "http://public.test:80@127.0.0.1:{port}/",
+    "http://public.test%40127.0.0.1:{port}/",
+    "http://a%00.127.0.0.1:{port}/",
+    "http://127.0.0.1%00.public.test:{port}/",
+    "http://127.0.0.1%2f@public.test:{port}/",
+    "http://127.0.0.1%23.public.test:{port}/",
+    "http://127.0.0.1\t:{port}/",
+    "http://127.0.0\r.1:{port}/",
+    "http://127.0.0\n.1:{port}/",
+    "http:/127.0.0.1:{port}/",
+    "http:127.0.0.1:{port}/",
+    "http:///127.0.0.1:{port}/",
+    "http:////127.0.0.1:{port}/",
+    "//127.0.0.1:{port}/",
+    "127.0.0.1:{port}/",
+    "http://;@127.0.0.1:{port}/",
+    "http://..;@127.0.0.1:{port}/",
+    "http://public.test;@127.0.0.1:{port}/",
+    "http://①②⑦.⓪.⓪.①:{port}/",
+    "http://127｡0｡0｡1:{port}/",
+    "http://127.0．0.1:{port}/",
+    "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:{port}/",
+    "http://[::1%25lo]:{port}/",
+    "http://[::1%lo]:{port}/",
+    "http://[fe80::1%25lo]:{port}/",
+    "http://[::1:{port}/",
+    "http://::1:{port}/",
+    "http://[[::1]]:{port}/",
+    "http://[127.0.0.1]:{port}/",
+    "http://127.0.0.1:{port}:80/",
+    "http://127.0.0.1:+{port}/",
+    "http://127.0.0.1: {port}/",
+    "http://127.0.0.1 :{port}/",
+    "http:// 127.0.0.1:{port}/",
+    "http://127.0.0.1,public.test:{port}/",
+    "http://127.0.0.1&public.test:{port}/",
+    "http://(127.0.0.1):{port}/",
+    "http://127.0.0.1'.public.test:{port}/",
+    "http://*:{port}/",
+    "http://${{IP}}:{port}/",
+    "http://%31%32%37.0.0.1:{port}/",
+    "http://127.0.0.1%20:{port}/",
+    "http://127.0.0.1\u00ad:{port}/",
+    "http://127.0.0.1\u200b:{port}/",
+    "http://0:{port}/",
+    "http://127.0.0.01:{port}/",
+    "http://127.0.0.1.:{port}/",
+    "http://127..0.0.1:{port}/",
+    "http://.127.0.0.1:{port}/",
+    "http://-127.0.0.1:{port}/",
+    "http://localhost\u3002:{port}/",
+    "http://xn--localhost-:{port}/",
+    "http:\\\\127.0.0.1:{port}/",
+    "hTTp://127.0.0.1:{port}/",
+    "http://user:pass@127.0.0.1:{port}/",
+    "http://@127.0.0.1:{port}/",
+    "http://:@127.0.0.1:{port}/",
+    "file:///etc/passwd",
+    "gopher://127.0.0.1:{port}/_GET",
+    "ftp://127.0.0.1:{port}/",
+    "data:text/html,x",
+    "javascript:alert(1)",
+    "dict://127.0.0.1:{port}/",
+    "ws://127.0.0.1:{port}/",
+    "unix:///tmp/x",
+    "view-source:http://127.0.0.1:{port}/",
+    "",
+    "http://",
+    "http://public.test:22/",
+    "http://public.test:0/",
+    "http://public.test:65536/",
+    "http://public.test:25/",
+    "http://" + "a" * 9000,
+]
 
 
 @pytest.mark.parametrize("url", ODD)
@@ -307,8 +315,7 @@ async def test_size_type_status_and_time_are_limited() -> None:
     assert "404" in await problem(lambda _: answer(status="404 Not Found"), LIMITS)
     assert "cannot be read" in await problem(lambda _: answer(b"broken", Content_Encoding="gzip"), LIMITS)
     assert "broke off" in await problem(lambda _: b"", LIMITS)
-    short = Limits(100, 0.2)
-    assert "within 0.2 seconds" in await problem(lambda _: answer(Content_Length="99"), short) or True
+    assert "broke off" in await problem(lambda _: answer(Content_Length="99"), LIMITS)
 
 
 async def test_an_answer_that_never_ends_is_given_up() -> None:
