@@ -205,6 +205,7 @@ def stop_orphans(cluster: Cluster) -> None:
 def _signal(pid: int, signal_number: signal.Signals) -> None:
     try:
         os.kill(pid, signal_number)
+        os.kill(pid, signal.SIGCONT)  # a suspended one would never hear it
     except ProcessLookupError:
         return
     except PermissionError as problem:
