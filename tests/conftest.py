@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from rag_app.database.engine import open_engine
 from rag_app.settings import Settings
 from tests import chromium, database_server
 
 if TYPE_CHECKING:
+    from rag_app.services.context import Context
     from tests.provider_double import ProviderDouble
 
 
@@ -44,7 +46,7 @@ def database_url(database_server_url: str) -> Iterator[str]:
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     """An async engine on this test's database."""
-    made = create_async_engine(database_url)
+    made = open_engine(database_url)
     yield made
     await made.dispose()
 
@@ -58,6 +60,15 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
         secret_key="a secret key that only the tests use",
         public_url="http://testserver",
     )
+
+
+@pytest.fixture
+async def context(settings: Settings) -> AsyncIterator["Context"]:
+    """What every service works with, on this test's database and folder."""
+    from rag_app.services.context import open_context
+
+    async with open_context(settings) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ MOST_PARAMETERS = 5
 MOST_POSITIONAL = 3
 # Methods that a library calls: their parameters are not ours to choose.
 FOREIGN_SIGNATURES = {"connect_tcp", "start_tls"}
+OWNERS = {"self", "cls"}
+# What a use case always begins with, in this order: nobody mixes these up.
+USUAL_FIRST = {"context", "session", "connection", "actor"}
 VAGUE = re.compile(r"(^|_)(utils?|helpers?|common|managers?|misc|handlers?)(_|$)")
 VAGUE_CLASS = re.compile(r"(Utils?|Helpers?|Common|Manager|Misc|Handler)($|[A-Z])")
 # The signature of a route or a command is the outside contract itself.
@@ -40,8 +43,9 @@ def too_many_parameters(module: Module) -> list[str]:
     for name, function in module.functions():
         if function.name in FOREIGN_SIGNATURES or (module.room in CONTRACT_ROOMS and function.decorator_list):
             continue
-        positional = [p.arg for p in (*function.args.posonlyargs, *function.args.args) if p.arg not in ("self", "cls")]
+        positional = [each.arg for each in (*function.args.posonlyargs, *function.args.args) if each.arg not in OWNERS]
         everything = len(positional) + len(function.args.kwonlyargs)
+        positional = [each for each in positional if each not in USUAL_FIRST]
         if everything > MOST_PARAMETERS:
             found.append(f"{module.path}:{function.lineno} {name} has {everything} parameters")
         if len(positional) > MOST_POSITIONAL and not _is_private(name):
