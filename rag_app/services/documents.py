@@ -1,0 +1,337 @@
+"""Documents: list, read, retry, cancel, delete; their text, passages and originals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from rag_app.errors import Conflict, NotFound, VersionGone
+from rag_app.services.audit import record
+from rag_app.services.context import Context
+from rag_app.services.intake import INGEST, PRIORITY_FILE
+from rag_app.services.knowledge import VISIBLE, require_visible, visibility
+from rag_app.services.paging import Page, PageRequest, page_of
+from rag_app.services.permissions import Actor, permit
+
+_CARDS = f"""
+SELECT d.id, d.knowledge_base_id, d.external_id, d.title, d.url, d.kind, d.metadata, d.created_at, d.updated_at,
+       d.active_version_id, d.latest_version_id, k.name AS knowledge_base_name,
+       l.state, l.phase, l.progress, l.error_code, l.error_message,
+       s.filename, s.media_type, s.byte_count, s.language, s.passage_count, s.page_count, s.original_key IS NOT NULL
+       AS has_original
+FROM documents d
+JOIN knowledge_bases k ON k.id = d.knowledge_base_id
+JOIN versions l ON l.knowledge_base_id = d.knowledge_base_id AND l.id = d.latest_version_id
+JOIN versions s ON s.knowledge_base_id = d.knowledge_base_id
+    AND s.id = coalesce(d.active_version_id, d.latest_version_id)
+WHERE d.deleted_at IS NULL AND {VISIBLE}
+"""  # noqa: S608 - made of constants
+_LIST = text(
+    _CARDS
+    + """ AND d.knowledge_base_id = :kb
+AND (CAST(:q AS text) IS NULL OR d.title ILIKE :q ESCAPE '\\')
+AND (CAST(:status AS text) IS NULL OR CASE WHEN d.active_version_id IS NOT NULL THEN 'ready' ELSE l.state END = :status)
+AND (CAST(:moment AS timestamptz) IS NULL OR (d.created_at, d.id) < (:moment, :identity))
+ORDER BY d.created_at DESC, d.id DESC LIMIT :limit"""
+)
+_ONE = text(_CARDS + " AND d.id = :id")
+_PASSAGES = text(
+    "SELECT id, ordinal, char_from, char_to, page_from, page_to, heading, context, text FROM passages "
+    "WHERE knowledge_base_id = :kb AND version_id = :version ORDER BY ordinal"
+)
+_TEXT = text(
+    "SELECT id, text, pages, blocks, cuts, state FROM versions "
+    "WHERE knowledge_base_id = :kb AND document_id = :document AND id = :version"
+)
+_ORIGINAL = text(
+    "SELECT original_key, original_offset, byte_count, filename, media_type FROM versions "
+    "WHERE knowledge_base_id = :kb AND id = :version"
+)
+_MARK_DELETED = text(
+    "UPDATE documents SET deleted_at = now(), updated_at = now() WHERE knowledge_base_id = :kb AND id = :id"
+)
+_LOCKED = text("SELECT id FROM documents WHERE knowledge_base_id = :kb AND id = :id FOR UPDATE")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a document could not be read."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A newer version on its way."""
+
+    status: str
+    phase: str | None
+    progress: float
+    error: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentCard:
+    """What people see of a document. `status` is that of the searchable content."""
+
+    id: UUID
+    knowledge_base_id: UUID
+    knowledge_base_name: str
+    external_id: str | None
+    kind: str
+    title: str
+    url: str | None
+    status: str
+    phase: str | None
+    progress: float
+    error: Failure | None
+    update: Update | None
+    passages: int
+    pages: int | None
+    bytes: int
+    language: str
+    filename: str
+    media_type: str
+    has_original: bool
+    metadata: Mapping[str, Any]
+    version_id: UUID
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """How a document was cut: one piece."""
+
+    id: UUID
+    ordinal: int
+    char_from: int
+    char_to: int
+    page_from: int | None
+    page_to: int | None
+    heading: str
+    context: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageRange:
+    """Where a page lies in the text."""
+
+    page: int
+    char_from: int
+    char_to: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRange:
+    """Where a piece of structure lies in the text."""
+
+    kind: str
+    char_from: int
+    char_to: int
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentText:
+    """How a document was read."""
+
+    version_id: UUID
+    text: str
+    pages: tuple[PageRange, ...]
+    blocks: tuple[BlockRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The bytes as they came in."""
+
+    filename: str
+    media_type: str
+    content: bytes
+
+
+def _failure(row: RowMapping) -> Failure | None:
+    return Failure(row["error_code"], row["error_message"] or "") if row["error_code"] else None
+
+
+def _card(row: RowMapping) -> DocumentCard:
+    is_ready = row["active_version_id"] is not None
+    is_updating = is_ready and row["active_version_id"] != row["latest_version_id"]
+    update = Update(row["state"], row["phase"], row["progress"], _failure(row)) if is_updating else None
+    return DocumentCard(
+        id=row["id"],
+        knowledge_base_id=row["knowledge_base_id"],
+        knowledge_base_name=row["knowledge_base_name"],
+        external_id=row["external_id"],
+        kind=row["kind"],
+        title=row["title"],
+        url=row["url"],
+        status="ready" if is_ready else row["state"],
+        phase=None if is_ready else row["phase"],
+        progress=1.0 if is_ready else row["progress"],
+        error=None if is_ready else _failure(row),
+        update=update,
+        passages=row["passage_count"],
+        pages=row["page_count"],
+        bytes=row["byte_count"],
+        language=row["language"],
+        filename=row["filename"],
+        media_type=row["media_type"],
+        has_original=row["has_original"],
+        metadata=row["metadata"],
+        version_id=row["active_version_id"] or row["latest_version_id"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFilter:
+    """Which documents of a knowledge base are wanted."""
+
+    status: str | None = None
+    q: str | None = None
+
+
+async def list_documents(
+    context: Context, actor: Actor, knowledge_base_id: UUID, *, wanted: DocumentFilter, page: PageRequest
+) -> Page[DocumentCard]:
+    """The documents of a knowledge base, newest first. Raises NotFound."""
+    permit(actor, "document.read")
+    moment, identity = page.place()
+    like = f"%{_escaped(wanted.q.strip())}%" if wanted.q and wanted.q.strip() else None
+    async with context.transaction() as session:
+        await require_visible(session, actor, knowledge_base_id)
+        parameters = {**visibility(actor), "kb": knowledge_base_id, "q": like, "status": wanted.status}
+        found = await session.execute(
+            _LIST, {**parameters, "moment": moment, "identity": identity, "limit": page.limit + 1}
+        )
+        cards = [_card(row) for row in found.mappings()]
+    return page_of(cards, page.limit, lambda card: (card.created_at, card.id))
+
+
+def _escaped(q: str) -> str:
+    return q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\0", "")
+
+
+async def get_document(context: Context, actor: Actor, document_id: UUID) -> DocumentCard:
+    """One document. Raises NotFound."""
+    permit(actor, "document.read")
+    async with context.transaction() as session:
+        return await _get(session, actor, document_id)
+
+
+async def _get(session: AsyncSession, actor: Actor, document_id: UUID) -> DocumentCard:
+    found = await session.execute(_ONE, {**visibility(actor), "id": document_id})
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise NotFound("There is no such document, or it is not yours.")
+    return _card(row)
+
+
+async def document_passages(context: Context, actor: Actor, document_id: UUID) -> tuple[StoredPassage, ...]:
+    """How the active version was cut. Raises NotFound."""
+    permit(actor, "document.read")
+    async with context.transaction() as session:
+        card = await _get(session, actor, document_id)
+        found = await session.execute(_PASSAGES, {"kb": card.knowledge_base_id, "version": card.version_id})
+        return tuple(StoredPassage(**row) for row in found.mappings())
+
+
+async def document_text(
+    context: Context, actor: Actor, document_id: UUID, version_id: UUID | None = None
+) -> DocumentText:
+    """How a version was read; the active one unless another is named. Raises NotFound, VersionGone, Conflict."""
+    permit(actor, "document.read")
+    async with context.transaction() as session:
+        card = await _get(session, actor, document_id)
+        wanted = {"kb": card.knowledge_base_id, "document": document_id, "version": version_id or card.version_id}
+        row = (await session.execute(_TEXT, wanted)).mappings().one_or_none()
+    if row is None:
+        raise VersionGone
+    if row["text"] is None:
+        raise Conflict("The document has not been read yet.", status=row["state"])
+    return DocumentText(
+        row["id"],
+        row["text"],
+        tuple(PageRange(*each) for each in row["pages"]),
+        tuple(BlockRange(*each[:4]) for each in row["blocks"]),
+    )
+
+
+async def document_original(context: Context, actor: Actor, document_id: UUID) -> Original:
+    """The bytes as they came in. Raises NotFound."""
+    permit(actor, "document.read")
+    async with context.transaction() as session:
+        card = await _get(session, actor, document_id)
+        wanted = {"kb": card.knowledge_base_id, "version": card.version_id}
+        row = (await session.execute(_ORIGINAL, wanted)).mappings().one()
+    if row["original_key"] is None:
+        raise NotFound("The original of this document has not been fetched yet.")
+    content = await context.files.read(row["original_key"], row["original_offset"], row["byte_count"])
+    return Original(row["filename"] or _text_name(card.title), row["media_type"], content)
+
+
+def _text_name(title: str) -> str:
+    safe = "".join(char if char.isalnum() or char in " -_" else "_" for char in title).strip()
+    return f"{safe[:80] or 'document'}.txt"
+
+
+async def retry_document(context: Context, actor: Actor, document_id: UUID) -> DocumentCard:
+    """Read a failed document again. Raises NotFound, and Conflict when it has not failed."""
+    permit(actor, "document.add")
+    async with context.transaction() as session:
+        card = await _get(session, actor, document_id)
+        await session.execute(_LOCKED, {"kb": card.knowledge_base_id, "id": document_id})
+        found = await session.execute(
+            text(
+                "UPDATE versions v SET state = 'queued', phase = NULL, progress = 0, failures = 0, error_code = NULL, "
+                "error_message = NULL, updated_at = now() FROM documents d WHERE d.knowledge_base_id = :kb "
+                "AND d.id = :id AND v.knowledge_base_id = :kb AND v.id = d.latest_version_id AND v.state = 'failed' "
+                "RETURNING v.id"
+            ),
+            {"kb": card.knowledge_base_id, "id": document_id},
+        )
+        version_id = found.scalar_one_or_none()
+        if version_id is None:
+            raise Conflict("Only a document that failed can be tried again.")
+        await session.execute(
+            text(
+                "UPDATE tasks SET status = 'queued', phase = NULL, progress = 0, error_code = NULL, "
+                "error_message = NULL, finished_at = NULL WHERE version_id = :version"
+            ),
+            {"version": version_id},
+        )
+        arguments = {"knowledge_base_id": str(card.knowledge_base_id), "versions": [str(version_id)]}
+        await context.queue.defer(INGEST, arguments, session=session, priority=PRIORITY_FILE)
+        return await _get(session, actor, document_id)
+
+
+async def delete_document(context: Context, actor: Actor, document_id: UUID) -> None:
+    """Remove a document in whatever state it is; it is gone from search when this returns. Raises NotFound."""
+    permit(actor, "document.delete")
+    async with context.transaction() as session:
+        card = await _get(session, actor, document_id)
+        keys = {"kb": card.knowledge_base_id, "id": document_id}
+        await session.execute(_LOCKED, keys)  # a flip that is under way comes first, and is removed with the rest
+        await session.execute(
+            _MARK_DELETED,
+            keys,
+        )
+        await session.execute(
+            text(
+                "UPDATE tasks SET status = 'cancelled', finished_at = now() "
+                "WHERE document_id = :id AND status IN ('queued', 'running')"
+            ),
+            {"id": document_id},
+        )
+        record(session, actor, "document_deleted", document_id)
+        arguments = {"knowledge_base_id": str(card.knowledge_base_id), "document_id": str(document_id)}
+        await context.queue.defer("erase", arguments, session=session)
