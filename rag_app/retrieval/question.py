@@ -1,0 +1,93 @@
+"""What the lexical leg asks for: the question's terms in each language of the knowledge bases, weighted by idf."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from rag_app.retrieval.scope import Target
+from rag_app.retrieval.statistics import document_frequencies
+from rag_app.retrieval.terms import DEFAULT_LANGUAGE, term_hash, terms_of
+from rag_app.retrieval.weights import HIGHEST_WEIGHT, inverse_document_frequency
+
+MOST_LANGUAGES = 5
+MOST_TERMS = 64
+MOST_REPEATS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question as the lexical leg sees it."""
+
+    counts_by_language: dict[str, dict[str, int]]  # language -> stem -> how often it is asked for
+    idf: dict[str, float]  # stem -> idf in the union of the knowledge bases
+    frequency: dict[str, int]  # stem -> passages that hold it
+    hashes: dict[int, str]  # hashed term that occurs -> stem
+
+    def best_possible(self, language: str) -> float:
+        """The BM25 score no passage of that language can exceed; 0 when nothing is asked."""
+        return HIGHEST_WEIGHT * sum(self.idf[stem] * n for stem, n in self.counts_of(language).items())
+
+    def counts_of(self, language: str) -> dict[str, int]:
+        """The question's stems as a passage of that language would hold them."""
+        found = self.counts_by_language.get(language)
+        return found if found is not None else next(iter(self.counts_by_language.values()), {})
+
+    def coverage(self, found: set[str], language: str) -> float:
+        """Share 0..1 of the question's idf that these stems make up."""
+        counts = self.counts_of(language)
+        total = sum(self.idf[stem] for stem in counts)
+        return sum(self.idf[stem] for stem in counts if stem in found) / total if total else 0.0
+
+    def weights(self) -> dict[int, float]:
+        """Hashed term -> weight on the question's side."""
+        asked: dict[str, int] = {}
+        for counts in self.counts_by_language.values():
+            for stem, n in counts.items():
+                asked[stem] = max(n, asked.get(stem, 0))
+        return {number: self.idf[stem] * asked[stem] for number, stem in self.hashes.items()}
+
+    def rarest(self, most_candidates: int) -> list[int]:
+        """The rarest hashed terms, until together they may stand in `most_candidates` passages; at least one."""
+        chosen: list[int] = []
+        candidates = 0
+        for number, stem in sorted(self.hashes.items(), key=lambda item: self.frequency[item[1]]):
+            candidates += self.frequency[stem]
+            if chosen and candidates > most_candidates:
+                break
+            chosen.append(number)
+        return chosen
+
+
+async def analyse(connection: AsyncConnection, text: str, targets: Sequence[Target]) -> Question:
+    """Stem the question for each language that the knowledge bases hold, and look up how rare the stems are there."""
+    counts = {language: _counts(text, language) for language in _languages(targets)}
+    stems = {stem for each in counts.values() for stem in each}
+    hashes = {term_hash(target.knowledge_base_id, stem): stem for target in targets for stem in stems}
+    ids: list[UUID] = [target.knowledge_base_id for target in targets]
+    found = await document_frequencies(connection, ids, list(hashes))
+    frequency = dict.fromkeys(stems, 0)
+    for number, passages in found.items():
+        frequency[hashes[number]] += passages
+    total = sum(target.passages for target in targets)
+    return Question(
+        counts_by_language=counts,
+        idf={stem: inverse_document_frequency(total, frequency[stem]) for stem in stems},
+        frequency=frequency,
+        hashes={number: hashes[number] for number in found},
+    )
+
+
+def _counts(text: str, language: str) -> dict[str, int]:
+    found = Counter(terms_of(text, language))
+    return {stem: min(n, MOST_REPEATS) for stem, n in list(found.items())[:MOST_TERMS]}
+
+
+def _languages(targets: Sequence[Target]) -> list[str]:
+    """Languages by number of passages, the largest first."""
+    passages: Counter[str] = Counter()
+    for target in targets:
+        passages.update(dict(target.passages_by_language))
+    return [language for language, _ in passages.most_common(MOST_LANGUAGES)] or [DEFAULT_LANGUAGE]

@@ -1,0 +1,124 @@
+"""Turns text into the terms of the lexical leg: lower-case stems, identifiers whole and in parts, CJK bigrams."""
+
+import hashlib
+import re
+import unicodedata
+from functools import lru_cache
+from uuid import UUID
+
+import Stemmer
+
+from rag_app.retrieval.stopwords import STOP_WORDS
+
+DEFAULT_LANGUAGE = "en"
+TERM_SPACE = 1_000_000_000
+"""Term hashes are 1..TERM_SPACE, the widest sparse vector that pgvector can hold."""
+MAX_TERM_CHARS = 64
+
+_SNOWBALL = {
+    "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
+    "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian",
+    "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "ne": "nepali", "nl": "dutch",
+    "no": "norwegian", "nb": "norwegian", "nn": "norwegian", "pt": "portuguese", "ro": "romanian", "ru": "russian",
+    "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+}  # fmt: skip
+
+# Scripts written without spaces between words: Thai, Lao, Myanmar, Khmer, kana, Han, Hangul (spaces part phrases).
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_TOKEN = re.compile(
+    rf"(?P<run>[{_UNSPACED}\U00020000-\U0003134f]+)"
+    rf"|(?P<number>\d{{1,3}}(?:[,\u202f\u00a0']\d{{3}})+(?:\.\d+)?(?!\w)|\d+(?:[.,]\d+)+(?!\w))"
+    rf"|(?P<word>[^\W{_UNSPACED}]+(?:[-.\u2010\u2011/:@+#&'\u2019][^\W{_UNSPACED}]+)*(?:\+\+|#)?)"
+)
+_PART = re.compile(r"[^\W_]+")
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_IS_CAMEL = re.compile(r"[a-z][A-Z]")
+_JOINTS = re.compile(r"[-\u2010\u2011]")
+
+
+def terms_of(text: str, language: str) -> list[str]:
+    """The terms of a text in reading order, repeats included.
+
+    `language` is an ISO 639-1 code; "" or one without a stemmer uses English stems, which leave other words nearly
+    untouched. Never raises; text without letters or digits gives an empty list.
+    """
+    code = language if language in _SNOWBALL else DEFAULT_LANGUAGE
+    terms: list[str] = []
+    for found in _TOKEN.finditer(unicodedata.normalize("NFKC", text)):
+        kind = found.lastgroup
+        token = found.group()
+        if kind == "word":
+            terms.extend(_terms_of_word(token, code))
+        elif kind == "run":
+            terms.extend(_bigrams(token))
+        else:
+            terms.append(_plain_number(token))
+    return terms
+
+
+def term_hash(knowledge_base_id: UUID, term: str) -> int:
+    """A number 1..TERM_SPACE for a term of one knowledge base, so that each has posting lists of its own."""
+    return _term_hash(knowledge_base_id.bytes, term)
+
+
+@lru_cache(maxsize=200_000)
+def _term_hash(salt: bytes, term: str) -> int:
+    digest = hashlib.blake2b(term.encode(), digest_size=8, key=salt).digest()
+    return int.from_bytes(digest) % TERM_SPACE + 1
+
+
+@lru_cache(maxsize=64)
+def _stemmer(code: str) -> Stemmer.Stemmer:
+    return Stemmer.Stemmer(_SNOWBALL[code], 0)
+
+
+@lru_cache(maxsize=100_000)
+def _terms_of_word(token: str, code: str) -> tuple[str, ...]:
+    """A word as one stem; something composed (`ERR_CONN-104`, `maxTokens`, `IL-6`) whole and in parts."""
+    whole = token[:MAX_TERM_CHARS].lower()
+    parts = [part for piece in _PART.findall(token) for part in _split_camel(piece)]
+    if len(parts) == 1 and not whole.endswith(("+", "#")):
+        stem = _stem(parts[0].lower(), code)
+        return (stem,) if stem else ()
+    stems = tuple(stem for part in parts if (stem := _stem(part.lower(), code)))
+    if _is_contraction(token):
+        return stems
+    return (*stems, _JOINTS.sub("-", whole))
+
+
+def _is_contraction(token: str) -> bool:
+    return ("'" in token or "\u2019" in token) and not any(char.isdigit() for char in token)
+
+
+def _split_camel(piece: str) -> list[str]:
+    if not _IS_CAMEL.search(piece):
+        return [piece]
+    return _CAMEL.findall(piece) or [piece]
+
+
+def _stem(word: str, code: str) -> str:
+    if word in STOP_WORDS.get(code, ()):
+        return ""
+    if len(word) > MAX_TERM_CHARS:
+        word = word[:MAX_TERM_CHARS]
+    return _fold(_stemmer(code).stemWord(word))
+
+
+def _fold(word: str) -> str:
+    """Without accents, so that `cafe` finds `café`; letters of other scripts stay."""
+    if word.isascii():
+        return word
+    return "".join(char for char in unicodedata.normalize("NFD", word) if not "\u0300" <= char <= "\u036f")
+
+
+def _bigrams(run: str) -> list[str]:
+    if len(run) == 1:
+        return [run]
+    return [run[at : at + 2] for at in range(len(run) - 1)]
+
+
+def _plain_number(token: str) -> str:
+    """`1,000` and `1 000` become `1000`; a decimal keeps its mark as a point."""
+    if re.fullmatch(r"\d{1,3}(?:[,\u202f\u00a0 ']\d{3})+(?:\.\d+)?", token):
+        return re.sub(r"[,\u202f\u00a0 ']", "", token)
+    return token.replace(",", ".")
