@@ -1,5 +1,8 @@
 """Runs the migrations in one transaction, under a lock, so that several starters do not collide."""
 
+from sqlalchemy import create_engine, text
+from sqlmodel import SQLModel
+
 import rag_app.database.conversations
 import rag_app.database.knowledge
 import rag_app.database.people
@@ -7,8 +10,6 @@ import rag_app.database.work  # noqa: F401 - the four families register their ta
 from alembic import context
 from rag_app.database.engine import resolve_url
 from rag_app.settings import get_settings
-from sqlalchemy import create_engine, text
-from sqlmodel import SQLModel
 
 LOCK = 0x7261675F617070  # "rag_app"
 

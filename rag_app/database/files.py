@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from rag_app.errors import NotFound, StorageFull, TooLarge
 from rag_app.settings import Settings
 
 CHUNK = 1 << 20
+INCOMING = "incoming"
+BATCH = 1000
 _FULL = (28, 122)  # ENOSPC, EDQUOT
 
 
@@ -38,7 +41,7 @@ class FileStore:
 
         Raises TooLarge when it has more than `limit` bytes and StorageFull when the disk is full; both leave nothing.
         """
-        incoming = self._root / "incoming" / secrets.token_hex(16)
+        incoming = self._root / INCOMING / secrets.token_hex(16)
         digest, size, head = hashlib.sha256(), 0, b""
         try:
             file = await asyncio.to_thread(_create, incoming)
@@ -99,6 +102,17 @@ class FileStore:
         """Remove a file; one that is not there is fine."""
         await asyncio.to_thread((self._root / key).unlink, missing_ok=True)
 
+    async def older_than(self, age_s: float) -> AsyncIterator[list[str]]:
+        """Keys of files that were written longer ago than this, in batches. Unfinished uploads are removed on the way."""
+        for folder in await asyncio.to_thread(_folders, self._root):
+            keys = await asyncio.to_thread(_old_files, folder, age_s)
+            if folder.name == INCOMING:
+                for key in keys:
+                    await self.delete(key)
+            else:
+                for start in range(0, len(keys), BATCH):
+                    yield keys[start : start + BATCH]
+
     async def free_bytes(self) -> int:
         """How much room is left."""
         self._root.mkdir(parents=True, exist_ok=True)
@@ -111,6 +125,15 @@ def open_files(settings: Settings) -> FileStore:
     if not settings.storage_url:
         return FileStore(settings.data_dir / "originals")
     return FileStore(Path(settings.storage_url.removeprefix("file://")))
+
+
+def _folders(root: Path) -> list[Path]:
+    return [each for each in root.iterdir() if each.is_dir()] if root.is_dir() else []
+
+
+def _old_files(folder: Path, age_s: float) -> list[str]:
+    limit = time.time() - age_s
+    return [f"{folder.name}/{each.name}" for each in folder.iterdir() if each.stat().st_mtime < limit]
 
 
 def _create(path: Path) -> BinaryIO:

@@ -107,7 +107,8 @@ class Version(SQLModel, table=True):
     error_code: str | None = None
     error_message: str | None = None
     attempt: int = 0  # fencing: only the newest attempt may flip
-    failures: int = 0
+    failures: int = 0  # attempts since something was last achieved
+    claimed_by: int | None = None  # the worker that is at it; alive while it holds its advisory lock
     filename: str = ""
     media_type: str = ""
     byte_count: int = Field(default=0, sa_type=BigInteger)

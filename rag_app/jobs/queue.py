@@ -41,11 +41,18 @@ class Queue:
             self._opened = False
 
     async def defer(
-        self, name: str, arguments: dict[str, Any], *, session: AsyncSession | None = None, priority: int = 0
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        session: AsyncSession | None = None,
+        priority: int = 0,
+        after_s: int = 0,
     ) -> None:
         """Put a job into the queue, inside the transaction of `session` if given. Higher priority goes first."""
         connection = await driver_connection(session) if session else None
-        job = self._app.configure_task(name, allow_unknown=True, priority=priority, connection=connection)
+        later: dict[str, Any] = {"schedule_in": {"seconds": after_s}} if after_s else {}
+        job = self._app.configure_task(name, allow_unknown=True, priority=priority, connection=connection, **later)
         await job.defer_async(**arguments)
 
     async def run(self, jobs: Mapping[str, JobFunction], *, concurrency: int, name: str) -> None:

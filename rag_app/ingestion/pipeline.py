@@ -1,0 +1,186 @@
+"""The sentence that joins the steps: claim, fetch, read, cut, embed, publish; and what happens when one fails."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from rag_app.database.engine import transaction
+from rag_app.database.files import FileStore
+from rag_app.errors import DocumentFailed, NotReady, ProviderError, RagError, StorageFull, UnsupportedType
+from rag_app.ingestion.chunk import cut
+from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
+from rag_app.ingestion.encoding import clean
+from rag_app.ingestion.fetch import fetch_page
+from rag_app.ingestion.language import detect
+from rag_app.ingestion.parsed import Cut, ParsedDocument
+from rag_app.ingestion.plain import parse_plain
+from rag_app.ingestion.sandbox import ParserPool
+from rag_app.ingestion.store import Prepared, publish
+from rag_app.ingestion.versions import (
+    MOST_FAILURES,
+    Claimed,
+    claim,
+    fail,
+    give_back,
+    note_phase,
+    save_fetched,
+    save_reading,
+)
+from rag_app.telemetry import log
+
+TRANSIENT = (ProviderError, NotReady, StorageFull)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What ingestion works with."""
+
+    engine: AsyncEngine
+    files: FileStore
+    pool: ParserPool
+    embed: EmbedTexts
+    worker: int  # number of this worker's claim
+    max_bytes: int
+    parse_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch."""
+
+    ready: int = 0
+    failed: int = 0
+    waiting: tuple[UUID, ...] = ()  # to be attempted again
+    wait_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    claimed: Claimed
+    body: str
+    language: str
+    cuts: tuple[Cut, ...]
+
+
+async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence[UUID]) -> Outcome:
+    """Bring some versions of one knowledge base to their end: each becomes ready, failed with a reason, or waits.
+
+    Whatever was achieved before (read, embedded) is not done again. Doing this twice at once is harmless.
+    """
+    async with transaction(workshop.engine) as session:
+        claimed = await claim(session, knowledge_base_id, versions, workshop.worker)
+    given_up = [each for each in claimed if each.failures > MOST_FAILURES]
+    for each in given_up:
+        problem = DocumentFailed(f"Reading this document was broken off {MOST_FAILURES} times, so it was given up.")
+        await _fail(workshop, each, problem)
+    going = [each for each in claimed if each.failures <= MOST_FAILURES]
+    read: list[_Read] = []
+    waiting: list[Claimed] = []
+    for each in going:
+        try:
+            read.append(await _read(workshop, each))
+        except TRANSIENT as problem:
+            waiting.append(await _wait(workshop, each, problem))
+        except (DocumentFailed, UnsupportedType) as problem:
+            await _fail(workshop, each, problem)
+    ready = 0
+    if read:
+        try:
+            ready = await _publish(workshop, read)
+        except TRANSIENT as problem:
+            waiting += [await _wait(workshop, each.claimed, problem) for each in read]
+    failed = len(claimed) - len(waiting) - len(read)
+    wait_s = 10 * 2 ** max((each.failures for each in waiting), default=0)
+    return Outcome(ready, failed, tuple(each.id for each in waiting), wait_s)
+
+
+async def _read(workshop: Workshop, claimed: Claimed) -> _Read:
+    """Text and cuts of a version: as kept from an earlier attempt, or made now and kept."""
+    if claimed.text is not None and claimed.cuts:
+        return _Read(claimed, claimed.text, claimed.language, claimed.cuts)
+    if claimed.kind == "page" and claimed.original_key is None:
+        claimed = await _fetch(workshop, claimed)
+    parsed = await _parse(workshop, claimed)
+    cuts = tuple(await asyncio.to_thread(cut, parsed))
+    async with transaction(workshop.engine) as session:
+        await save_reading(session, claimed, parsed, cuts)
+        if claimed.kind != "text":
+            await note_phase(session, claimed, "embedding", 0.45)
+    return _Read(claimed, parsed.text, claimed.wanted_language or parsed.language, cuts)
+
+
+async def _fetch(workshop: Workshop, claimed: Claimed) -> Claimed:
+    await _note(workshop, claimed, "fetching", 0.05)
+    fetched = await fetch_page(workshop.files, claimed, max_bytes=workshop.max_bytes)
+    async with transaction(workshop.engine) as session:
+        await save_fetched(session, claimed, fetched)
+    return replace(
+        claimed,
+        original_key=fetched.key,
+        byte_count=fetched.byte_count,
+        filename=fetched.filename,
+        media_type=fetched.media_type,
+    )
+
+
+async def _parse(workshop: Workshop, claimed: Claimed) -> ParsedDocument:
+    if claimed.original_key is None:
+        raise DocumentFailed("The original of this document is missing.")
+    if claimed.kind == "text":
+        content = await workshop.files.read(claimed.original_key, claimed.original_offset, claimed.byte_count)
+        return await asyncio.to_thread(_parse_text, content.decode(), claimed.title)
+    await _note(workshop, claimed, "reading", 0.1)
+    path = await workshop.files.local_path(claimed.original_key)
+    parsed = await workshop.pool.parse(
+        path, filename=claimed.filename, media_type=claimed.media_type or None, timeout_s=workshop.parse_timeout_s
+    )
+    return parsed if parsed.title else replace(parsed, title=claimed.title)
+
+
+def _parse_text(content: str, title: str) -> ParsedDocument:
+    parsed = parse_plain(clean(content))
+    return replace(parsed, title=title, language=detect(parsed.text))
+
+
+async def _publish(workshop: Workshop, read: Sequence[_Read]) -> int:
+    """Embed a batch and make it searchable; how many of it were."""
+    first = read[0].claimed
+    texts = [f"{c.context}\n{each.body[c.char_from : c.char_to]}".strip() for each in read for c in each.cuts]
+    embedder = CachedEmbedder(
+        workshop.engine, workshop.embed, workspace_id=first.workspace_id, model=first.embedding_model
+    )
+
+    async def progress(share: float) -> None:
+        if len(read) == 1:
+            await _note(workshop, first, "embedding", 0.45 + 0.45 * share)
+
+    vectors = await embedder.vectors(texts, progress)
+    prepared, place = [], 0
+    for each in read:
+        rows = vectors[place : place + len(each.cuts)]
+        place += len(each.cuts)
+        prepared.append(Prepared(each.claimed, each.body, each.language, each.cuts, rows))
+    done = await publish(workshop.engine, prepared)
+    log.info("versions_published", count=len(done), passages=len(texts), overtaken=len(read) - len(done))
+    return len(done)
+
+
+async def _note(workshop: Workshop, claimed: Claimed, phase: str, progress: float) -> None:
+    async with transaction(workshop.engine) as session:
+        await note_phase(session, claimed, phase, progress)
+
+
+async def _fail(workshop: Workshop, claimed: Claimed, problem: RagError) -> None:
+    async with transaction(workshop.engine) as session:
+        await fail(session, claimed, code=problem.code, message=problem.message)
+    log.info("document_failed", version=claimed.id, code=problem.code)
+
+
+async def _wait(workshop: Workshop, claimed: Claimed, problem: RagError) -> Claimed:
+    async with transaction(workshop.engine) as session:
+        await give_back(session, claimed, code=problem.code, message=problem.message)
+    log.warning("document_waits", version=claimed.id, code=problem.code)
+    return claimed

@@ -1,0 +1,142 @@
+"""The flip: in one transaction the old passages of a document go and the new ones come."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+import numpy as np
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from rag_app.database.columns import new_id
+from rag_app.database.engine import transaction
+from rag_app.ingestion.parsed import Cut
+from rag_app.ingestion.versions import Claimed
+from rag_app.retrieval import store as search_store
+from rag_app.retrieval.store import PassageRow
+
+# Only the newest attempt may flip, only into the index it was embedded for, and never over a newer version.
+_FENCE = text(
+    """
+SELECT v.id, d.active_version_id
+FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
+JOIN versions v ON v.knowledge_base_id = :kb AND v.id = mine.id AND v.attempt = mine.attempt AND v.state = 'working'
+JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
+JOIN knowledge_bases k ON k.id = d.knowledge_base_id AND k.active_index_id = :index_id
+LEFT JOIN versions a ON a.knowledge_base_id = d.knowledge_base_id AND a.id = d.active_version_id
+WHERE a.id IS NULL OR a.number <= v.number
+ORDER BY d.id
+FOR UPDATE OF d, v
+"""
+)
+_DELETE_PASSAGES = text("DELETE FROM passages WHERE knowledge_base_id = :kb AND version_id = ANY(:versions)")
+_ACTIVATE = text(
+    "UPDATE documents d SET active_version_id = v.id, updated_at = now() FROM versions v "
+    "WHERE v.knowledge_base_id = :kb AND v.id = ANY(:ids) AND d.knowledge_base_id = :kb AND d.id = v.document_id"
+)
+_READY = text(
+    "UPDATE versions SET state = 'ready', phase = NULL, progress = 1, failures = 0, claimed_by = NULL, "
+    "error_code = NULL, error_message = NULL, ready_at = now(), updated_at = now() "
+    "WHERE knowledge_base_id = :kb AND id = ANY(:ids)"
+)
+_TASK_DONE = text(
+    "UPDATE tasks t SET status = 'done', phase = NULL, progress = 1, finished_at = now(), "
+    "result = jsonb_build_object('passages', v.passage_count, 'pages', v.page_count) "
+    "FROM versions v WHERE v.knowledge_base_id = :kb AND v.id = ANY(:ids) AND t.version_id = v.id"
+)
+_COPY = (
+    "COPY passages (knowledge_base_id, id, workspace_id, document_id, version_id, ordinal, char_from, char_to, "
+    "page_from, page_to, heading, context, text, language) FROM STDIN"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A version with everything that becomes searchable with it."""
+
+    claimed: Claimed
+    body: str
+    language: str
+    cuts: tuple[Cut, ...]
+    vectors: "np.ndarray[Any, np.dtype[np.float32]]"  # one row per cut
+
+
+async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
+    """Make a batch of versions of one knowledge base searchable, all in one transaction; the ids that were.
+
+    One that is missing from the answer was overtaken: deleted, cancelled, or attempted anew by another worker.
+    """
+    ids = {each.claimed.id: [new_id() for _ in each.cuts] for each in batch}
+    rows = await asyncio.to_thread(_search_rows, batch, ids)
+    first = batch[0].claimed
+    async with transaction(engine) as session:
+        connection = await session.connection()
+        allowed = await _fence(connection, batch)
+        chosen = [each for each in batch if each.claimed.id in allowed]
+        if not chosen:
+            return set()
+        if len(chosen) < len(batch):
+            rows = await asyncio.to_thread(_search_rows, chosen, ids)
+        await _remove(connection, first.knowledge_base_id, [old for old in allowed.values() if old is not None])
+        await _copy_passages(connection, chosen, ids)
+        await search_store.insert_prepared(connection, rows)
+        keys = {"kb": first.knowledge_base_id, "ids": [each.claimed.id for each in chosen]}
+        for statement in (_ACTIVATE, _READY, _TASK_DONE):
+            await connection.execute(statement, keys)
+    return set(allowed)
+
+
+async def _fence(connection: AsyncConnection, batch: Sequence[Prepared]) -> dict[UUID, UUID | None]:
+    values = {
+        "kb": batch[0].claimed.knowledge_base_id,
+        "index_id": batch[0].claimed.index_id,
+        "ids": [each.claimed.id for each in batch],
+        "attempts": [each.claimed.attempt for each in batch],
+    }
+    return {row.id: row.active_version_id for row in await connection.execute(_FENCE, values)}
+
+
+async def _remove(connection: AsyncConnection, knowledge_base_id: UUID, versions: list[UUID]) -> None:
+    for version in versions:
+        await search_store.delete(connection, knowledge_base_id, version)
+    if versions:
+        await connection.execute(_DELETE_PASSAGES, {"kb": knowledge_base_id, "versions": versions})
+
+
+async def remove_versions(connection: AsyncConnection, knowledge_base_id: UUID, versions: list[UUID]) -> None:
+    """Take versions out of the search and delete their passages."""
+    await _remove(connection, knowledge_base_id, versions)
+
+
+async def _copy_passages(connection: AsyncConnection, batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> None:
+    driver = cast("psycopg.AsyncConnection[Any]", (await connection.get_raw_connection()).driver_connection)
+    async with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+        for each in batch:
+            claimed = each.claimed
+            keys = (claimed.workspace_id, claimed.document_id, claimed.id)
+            for cut, passage_id in zip(each.cuts, ids[claimed.id], strict=True):
+                spans = (cut.ordinal, cut.char_from, cut.char_to, cut.page_from, cut.page_to)
+                shown = (cut.heading, cut.context, each.body[cut.char_from : cut.char_to], each.language)
+                await copy.write_row((claimed.knowledge_base_id, passage_id, *keys, *spans, *shown))
+
+
+def _search_rows(batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> search_store.Prepared:
+    return search_store.prepare(
+        [
+            PassageRow(
+                knowledge_base_id=each.claimed.knowledge_base_id,
+                workspace_id=each.claimed.workspace_id,
+                index_id=each.claimed.index_id,
+                passage_id=passage_id,
+                text=each.body[cut.char_from : cut.char_to],
+                context=cut.context,
+                language=each.language,
+                embedding=vector,
+            )
+            for each in batch
+            for cut, passage_id, vector in zip(each.cuts, ids[each.claimed.id], each.vectors, strict=True)
+        ]
+    )

@@ -1,0 +1,194 @@
+"""The state of versions in the database: claimed, read, failed. Every write checks the attempt it belongs to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from rag_app.ingestion.parsed import Cut, ParsedDocument
+from rag_app.jobs.claims import ALIVE
+
+MOST_FAILURES = 5
+
+_CLAIM = text(
+    """
+UPDATE versions v SET state = 'working', attempt = v.attempt + 1, failures = v.failures + 1, claimed_by = :worker,
+       error_code = NULL, error_message = NULL, updated_at = now()
+FROM documents d, knowledge_bases k, indexes i
+WHERE v.knowledge_base_id = :kb AND v.id = ANY(:versions)
+  AND d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
+  AND k.id = v.knowledge_base_id AND i.id = k.active_index_id
+  AND (v.state = 'queued' OR (v.state = 'working' AND (v.claimed_by = :worker OR NOT """
+    + ALIVE.format(column="v.claimed_by")
+    + """)))
+RETURNING v.id, v.knowledge_base_id, v.document_id, v.workspace_id, v.attempt, v.failures, v.filename, v.media_type,
+          v.byte_count, v.original_key, v.original_offset, v.title, v.language, v.text, v.pages, v.cuts, d.kind, d.url,
+          k.language AS wanted_language, i.id AS index_id, i.model AS embedding_model
+"""
+)
+_TASKS_RUN = text(
+    "UPDATE tasks SET status = 'running', started_at = coalesce(started_at, now()) "
+    "WHERE version_id = ANY(:versions) AND status IN ('queued', 'running')"
+)
+_PHASE = text(
+    "UPDATE versions SET phase = :phase, progress = :progress, updated_at = now() "
+    "WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'"
+)
+_TASK_PHASE = text(
+    "UPDATE tasks SET phase = :phase, progress = :progress WHERE version_id = :id AND status = 'running'"
+)
+_READ = text(
+    """
+UPDATE versions SET text = :text, pages = :pages, blocks = :blocks, cuts = :cuts, title = :title, language = :language,
+       page_count = :page_count, passage_count = :passage_count, failures = 0, updated_at = now()
+WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
+"""
+)
+_FETCHED = text(
+    """
+UPDATE versions SET original_key = :key, sha256 = :sha256, byte_count = :byte_count, media_type = :media_type,
+       filename = :filename, updated_at = now()
+WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
+"""
+)
+_FAIL = text(
+    """
+UPDATE versions SET state = 'failed', error_code = :code, error_message = :message, claimed_by = NULL, updated_at = now()
+WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
+"""
+)
+_TASK_FAIL = text(
+    "UPDATE tasks SET status = 'failed', error_code = :code, error_message = :message, finished_at = now() "
+    "WHERE version_id = :id AND status IN ('queued', 'running')"
+)
+_GIVE_BACK = text(
+    """
+UPDATE versions SET state = 'queued', error_code = :code, error_message = :message, claimed_by = NULL,
+       updated_at = now()
+WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
+"""
+)
+_META = text(
+    "UPDATE documents SET title = CASE WHEN :retitle THEN :title ELSE title END, metadata = :metadata || metadata "
+    "WHERE knowledge_base_id = :kb AND id = :document"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A version that this worker is at, as it stands in the database."""
+
+    id: UUID
+    knowledge_base_id: UUID
+    document_id: UUID
+    workspace_id: UUID
+    attempt: int
+    failures: int
+    kind: str
+    url: str | None
+    filename: str
+    media_type: str
+    byte_count: int
+    original_key: str | None
+    original_offset: int
+    title: str
+    language: str
+    wanted_language: str
+    index_id: int
+    embedding_model: str
+    text: str | None
+    cuts: tuple[Cut, ...]
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The parameters that name this attempt at this version."""
+        return {"kb": self.knowledge_base_id, "id": self.id, "attempt": self.attempt}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A page that was fetched and stored."""
+
+    key: str
+    sha256: bytes
+    byte_count: int
+    media_type: str
+    filename: str
+
+
+async def claim(session: AsyncSession, knowledge_base_id: UUID, versions: Sequence[UUID], worker: int) -> list[Claimed]:
+    """Take those of the versions that wait, or whose worker has died."""
+    found = await session.execute(_CLAIM, {"kb": knowledge_base_id, "versions": list(versions), "worker": worker})
+    claimed = [_claimed(dict(row)) for row in found.mappings()]
+    if claimed:
+        await session.execute(_TASKS_RUN, {"versions": [each.id for each in claimed]})
+    order = {each: place for place, each in enumerate(versions)}
+    return sorted(claimed, key=lambda each: order[each.id])
+
+
+def _claimed(row: dict[str, Any]) -> Claimed:
+    row.pop("pages")
+    cuts = tuple(Cut(number, *each) for number, each in enumerate(row.pop("cuts")))
+    return Claimed(**row, cuts=cuts)
+
+
+async def note_phase(session: AsyncSession, claimed: Claimed, phase: str, progress: float) -> None:
+    """Show how far a version is; `progress` 0..1."""
+    await session.execute(_PHASE, {**claimed.key, "phase": phase, "progress": progress})
+    await session.execute(_TASK_PHASE, {"id": claimed.id, "phase": phase, "progress": progress})
+
+
+async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDocument, cuts: Sequence[Cut]) -> bool:
+    """Keep what was read and how it is cut; False when this attempt has been overtaken."""
+    from json import dumps
+
+    title = claimed.title if claimed.kind == "text" or not parsed.title else parsed.title
+    done = await session.execute(
+        _READ,
+        {
+            **claimed.key,
+            "text": parsed.text,
+            "pages": dumps([[page.page, page.char_from, page.char_to] for page in parsed.pages]),
+            "blocks": dumps([[block.kind, block.char_from, block.char_to, block.level] for block in parsed.blocks]),
+            "cuts": dumps([[c.char_from, c.char_to, c.heading, c.context, c.page_from, c.page_to] for c in cuts]),
+            "title": title[:300],
+            "language": claimed.wanted_language or parsed.language,
+            "page_count": len(parsed.pages) or None,
+            "passage_count": len(cuts),
+        },
+    )
+    if claimed.kind != "text":
+        retitle = bool(parsed.title) and claimed.title in (claimed.filename, claimed.url or "")
+        meta = {"kb": claimed.knowledge_base_id, "document": claimed.document_id, "metadata": dumps(parsed.metadata)}
+        await session.execute(_META, {**meta, "retitle": retitle, "title": title[:300]})
+    return _count(done) == 1
+
+
+async def save_fetched(session: AsyncSession, claimed: Claimed, fetched: Fetched) -> bool:
+    """Keep where the fetched page lies; False when this attempt has been overtaken."""
+    values = {
+        "key": fetched.key,
+        "sha256": fetched.sha256,
+        "byte_count": fetched.byte_count,
+        "media_type": fetched.media_type,
+        "filename": fetched.filename,
+    }
+    return _count(await session.execute(_FETCHED, {**claimed.key, **values})) == 1
+
+
+async def fail(session: AsyncSession, claimed: Claimed, *, code: str, message: str) -> None:
+    """End as failed, with a reason a person understands."""
+    if _count(await session.execute(_FAIL, {**claimed.key, "code": code, "message": message})) == 1:
+        await session.execute(_TASK_FAIL, {"id": claimed.id, "code": code, "message": message})
+
+
+async def give_back(session: AsyncSession, claimed: Claimed, *, code: str, message: str) -> None:
+    """Let it wait for another attempt; the reason is shown meanwhile."""
+    await session.execute(_GIVE_BACK, {**claimed.key, "code": code, "message": message})
+
+
+def _count(result: Any) -> int:
+    return int(result.rowcount)

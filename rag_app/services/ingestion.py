@@ -1,0 +1,124 @@
+"""The jobs around documents: read them, sweep up what was left lying, erase what was deleted, collect originals."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+
+from rag_app.ingestion.pipeline import Workshop, ingest
+from rag_app.ingestion.store import remove_versions
+from rag_app.jobs.claims import ALIVE
+from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
+from rag_app.services.context import Context
+from rag_app.services.intake import INGEST, PRIORITY_PAGES
+from rag_app.telemetry import log
+
+SWEEP_LOCK = 0x5357_4545  # one sweeper at a time
+ORIGINAL_GRACE_H = 1
+SWEEP_BATCH = 500
+
+# What should be under way but is not: its worker has died, or its job was lost.
+_ABANDONED = text(
+    """
+WITH live AS MATERIALIZED (
+    SELECT CAST(jsonb_array_elements_text(args->'versions') AS uuid) AS id FROM procrastinate_jobs
+    WHERE task_name = 'ingest' AND (status = 'todo' OR (status = 'doing' AND worker_id IS NOT NULL))
+)
+SELECT v.knowledge_base_id, v.id FROM versions v
+JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
+WHERE (v.state = 'working' AND (v.claimed_by IS NULL OR NOT """
+    + ALIVE.format(column="v.claimed_by")
+    + """))
+   OR (v.state = 'queued' AND v.updated_at < now() - interval '5 seconds' AND v.id NOT IN (SELECT id FROM live))
+ORDER BY v.created_at LIMIT :most
+"""
+)
+_REQUEUE = text(
+    "UPDATE versions SET state = 'queued', claimed_by = NULL, updated_at = now() "
+    "WHERE knowledge_base_id = :kb AND id = ANY(:ids) AND state IN ('queued', 'working')"
+)
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+_VERSIONS_OF = text("SELECT id FROM versions WHERE knowledge_base_id = :kb AND document_id = :document")
+_DROP_DOCUMENT = text(
+    "DELETE FROM documents WHERE knowledge_base_id = :kb AND id = :document AND deleted_at IS NOT NULL"
+)
+_DELETED = text("SELECT knowledge_base_id, id FROM documents WHERE deleted_at < now() - interval '1 minute' LIMIT 500")
+_OUTDATED = text(
+    "DELETE FROM message_events WHERE at < now() - interval '1 day'; "
+    "DELETE FROM idempotency_records WHERE created_at < now() - interval '1 day'; "
+    "DELETE FROM sign_in_attempts WHERE at < now() - interval '1 day'; "
+    "DELETE FROM sessions WHERE expires_at < now() - interval '7 days'; "
+    "DELETE FROM tasks WHERE finished_at < now() - interval '30 days'"
+)
+_ORPHANS = text(
+    "SELECT key FROM unnest(CAST(:keys AS text[])) AS key "
+    "WHERE NOT EXISTS (SELECT 1 FROM versions v WHERE v.original_key = key)"
+)
+
+
+async def ingest_versions(
+    context: Context, workshop: Workshop, knowledge_base_id: UUID, versions: Sequence[UUID]
+) -> None:
+    """Job: bring versions to their end; those that must wait come back later."""
+    outcome = await ingest(workshop, knowledge_base_id, versions)
+    if outcome.waiting:
+        arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(each) for each in outcome.waiting]}
+        await context.queue.defer(INGEST, arguments, priority=PRIORITY_PAGES, after_s=outcome.wait_s)
+
+
+async def sweep(context: Context) -> int:
+    """Give work that nobody is at back to the queue; the number of versions."""
+    count = 0
+    async with context.transaction() as session:
+        if not (await session.execute(_TRY_LOCK, {"lock": SWEEP_LOCK})).scalar_one():
+            return 0
+        found: dict[UUID, list[UUID]] = {}
+        for row in await session.execute(_ABANDONED, {"most": SWEEP_BATCH}):
+            found.setdefault(row.knowledge_base_id, []).append(row.id)
+        for knowledge_base_id, versions in found.items():
+            await session.execute(_REQUEUE, {"kb": knowledge_base_id, "ids": versions})
+            for version in versions:
+                arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(version)]}
+                await context.queue.defer(INGEST, arguments, session=session, priority=PRIORITY_PAGES)
+            count += len(versions)
+    if count:
+        log.warning("work_resumed", versions=count)
+    await context.queue.requeue_stalled()
+    return count
+
+
+async def erase_document(context: Context, knowledge_base_id: UUID, document_id: UUID) -> None:
+    """Job: remove a deleted document with all it left in the tables. Its originals are collected later."""
+    keys = {"kb": knowledge_base_id, "document": document_id}
+    async with context.transaction() as session:
+        versions = list((await session.execute(_VERSIONS_OF, keys)).scalars())
+        await remove_versions(await session.connection(), knowledge_base_id, versions)
+        await session.execute(_DROP_DOCUMENT, keys)
+
+
+async def collect(context: Context) -> None:
+    """Job: erase what was missed, forget what is outdated, and delete originals that nothing refers to."""
+    async with context.transaction() as session:
+        deleted = [(row.knowledge_base_id, row.id) for row in await session.execute(_DELETED)]
+    for knowledge_base_id, document_id in deleted:
+        await erase_document(context, knowledge_base_id, document_id)
+    async with context.transaction() as session:
+        for statement in str(_OUTDATED).split(";"):
+            await session.execute(text(statement))
+    removed = 0
+    async for keys in context.files.older_than(ORIGINAL_GRACE_H * 3600):
+        async with context.transaction() as session:
+            orphans = list((await session.execute(_ORPHANS, {"keys": keys})).scalars())
+        for key in orphans:
+            await context.files.delete(key)
+        removed += len(orphans)
+    log.info("collected", documents=len(deleted), originals=removed)
+
+
+async def merge_all_statistics(context: Context) -> None:
+    """Job: fold the changes of the lexical statistics into their totals."""
+    async with context.transaction() as session:
+        waiting = await knowledge_bases_with_deltas(await session.connection())
+    for knowledge_base_id in waiting:
+        async with context.transaction() as session:
+            await merge_statistics(await session.connection(), knowledge_base_id)
