@@ -45,6 +45,12 @@ class NotFound(RagError):
     code = "not_found"
 
 
+class MethodNotAllowed(RagError):
+    """This address does not take that method."""
+
+    code = "method_not_allowed"
+
+
 class Conflict(RagError):
     """This does not go together with what is already there."""
 
