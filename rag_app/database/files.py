@@ -103,7 +103,7 @@ class FileStore:
         await asyncio.to_thread((self._root / key).unlink, missing_ok=True)
 
     async def older_than(self, age_s: float) -> AsyncIterator[list[str]]:
-        """Keys of files that were written longer ago than this, in batches. Unfinished uploads are removed on the way."""
+        """Keys of files that were written longer ago than this, in batches; unfinished uploads are removed."""
         for folder in await asyncio.to_thread(_folders, self._root):
             keys = await asyncio.to_thread(_old_files, folder, age_s)
             if folder.name == INCOMING:

@@ -3,8 +3,8 @@
 from urllib.parse import unquote, urlsplit
 
 from rag_app.database.files import FileStore
+from rag_app.egress import Egress, Limits
 from rag_app.egress import Fetched as Response
-from rag_app.egress import fetch
 from rag_app.errors import EmptyFile, FetchFailed
 from rag_app.ingestion.formats import sniff
 from rag_app.ingestion.versions import Claimed, Fetched
@@ -15,14 +15,14 @@ HTML = ("text/html", "application/xhtml+xml")
 _ENDING = {"text/html": ".html", "application/xhtml+xml": ".html", "text/markdown": ".md", "text/plain": ".txt"}
 
 
-async def fetch_page(files: FileStore, claimed: Claimed, *, max_bytes: int) -> Fetched:
+async def fetch_page(egress: Egress, files: FileStore, claimed: Claimed, *, max_bytes: int) -> Fetched:
     """The page of a version, durable in the file store.
 
     Raises FetchFailed or BlockedAddress with a reason a person understands, EmptyFile, UnsupportedType.
     """
     if claimed.url is None:
         raise FetchFailed("This document has no address.")
-    response = await fetch(claimed.url, max_bytes=max_bytes, timeout_s=TIMEOUT_S)
+    response = await egress.fetch(claimed.url, Limits(max_bytes, TIMEOUT_S))
     if response.status != OK:
         raise FetchFailed(f"The server of this page answered with status {response.status}.")
     if not response.body:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rag_app.database.engine import transaction
 from rag_app.database.files import FileStore
+from rag_app.egress import Egress
 from rag_app.errors import DocumentFailed, NotReady, ProviderError, RagError, StorageFull, UnsupportedType
 from rag_app.ingestion.chunk import cut
 from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
@@ -41,6 +42,7 @@ class Workshop:
     engine: AsyncEngine
     files: FileStore
     pool: ParserPool
+    egress: Egress
     embed: EmbedTexts
     worker: int  # number of this worker's claim
     max_bytes: int
@@ -114,7 +116,7 @@ async def _read(workshop: Workshop, claimed: Claimed) -> _Read:
 
 async def _fetch(workshop: Workshop, claimed: Claimed) -> Claimed:
     await _note(workshop, claimed, "fetching", 0.05)
-    fetched = await fetch_page(workshop.files, claimed, max_bytes=workshop.max_bytes)
+    fetched = await fetch_page(workshop.egress, workshop.files, claimed, max_bytes=workshop.max_bytes)
     async with transaction(workshop.engine) as session:
         await save_fetched(session, claimed, fetched)
     return replace(

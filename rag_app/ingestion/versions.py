@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json import dumps
 from typing import Any
 from uuid import UUID
 
@@ -56,7 +57,8 @@ WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'w
 )
 _FAIL = text(
     """
-UPDATE versions SET state = 'failed', error_code = :code, error_message = :message, claimed_by = NULL, updated_at = now()
+UPDATE versions SET state = 'failed', error_code = :code, error_message = :message, claimed_by = NULL,
+       updated_at = now()
 WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
 """
 )
@@ -72,7 +74,8 @@ WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'w
 """
 )
 _META = text(
-    "UPDATE documents SET title = CASE WHEN :retitle THEN :title ELSE title END, metadata = :metadata || metadata "
+    "UPDATE documents SET title = CASE WHEN :retitle THEN :title ELSE title END, "
+    "metadata = CAST(:metadata AS jsonb) || metadata "
     "WHERE knowledge_base_id = :kb AND id = :document"
 )
 
@@ -143,8 +146,6 @@ async def note_phase(session: AsyncSession, claimed: Claimed, phase: str, progre
 
 async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDocument, cuts: Sequence[Cut]) -> bool:
     """Keep what was read and how it is cut; False when this attempt has been overtaken."""
-    from json import dumps
-
     title = claimed.title if claimed.kind == "text" or not parsed.title else parsed.title
     done = await session.execute(
         _READ,

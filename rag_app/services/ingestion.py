@@ -18,7 +18,7 @@ ORIGINAL_GRACE_H = 1
 SWEEP_BATCH = 500
 
 # What should be under way but is not: its worker has died, or its job was lost.
-_ABANDONED = text(
+_ABANDONED = text(  # noqa: S608 - made of constants
     """
 WITH live AS MATERIALIZED (
     SELECT CAST(jsonb_array_elements_text(args->'versions') AS uuid) AS id FROM procrastinate_jobs
