@@ -17,7 +17,7 @@ HNSW_FROM = 20_000
 WIDEST_HNSW = 4_000
 EF_SEARCH = 200
 
-Vector: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
+Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 
 async def search_dense(

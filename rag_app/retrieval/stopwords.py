@@ -4,8 +4,8 @@ _WORDS = {
     "en": "a an and are as at be been but by did do does for from had has have if in into is it its of on or s so such "
     "t that the their then there these they this those to was were will with would can could should i you we he she "
     "my your our his her me us them am being than about",
-    "de": "der die das den dem des ein eine einer eines einem einen und oder ist sind war waren wird werden wurde im in "
-    "an am auf aus bei mit nach von vom zu zum zur für es er sie wir ihr ich du nicht sich auch als wie dass daß "
+    "de": "der die das den dem des ein eine einer eines einem einen und oder ist sind war waren wird werden wurde im "
+    "in an am auf aus bei mit nach von vom zu zum zur für es er sie wir ihr ich du nicht sich auch als wie dass daß "
     "dies diese dieser dieses hat haben kann so um",
     "fr": "le la les l un une des du de d et ou est sont était a au aux en dans par pour sur avec ce cette ces cet il "
     "elle ils elles on nous vous je tu ne pas se s qu que qui son sa ses leur leurs été être plus",

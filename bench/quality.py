@@ -1,0 +1,70 @@
+"""Retrieval quality on public question sets: hybrid, lexical and dense, through REST or inside this process."""
+
+import argparse
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bench import retrieval_sets as sets
+from bench.scratch_search import Filled, fill, scratch_engine
+from rag_app.retrieval.passages import Mode
+from rag_app.retrieval.search import search
+
+RESULTS = Path(__file__).parent / "results" / "quality.json"
+MODES: tuple[Mode, ...] = ("hybrid", "lexical", "dense")
+
+
+def first_of_each(documents: list[str]) -> list[str]:
+    """Document ids in order, each once: a document stands where its best passage stands."""
+    return list(dict.fromkeys(documents))
+
+
+async def measure_direct(engine: AsyncEngine, asked: sets.QuestionSet, made: Filled, mode: Mode) -> dict[str, Any]:
+    """Metrics of one mode."""
+    rows = []
+    for key, text in asked.questions:
+        result = await search(engine, text, made.scope(limit=20, mode=mode))
+        found = first_of_each([passage.external_id or "" for passage in result.passages])
+        rows.append(sets.scores(found, asked.relevant[key]))
+    return sets.mean(rows)
+
+
+async def run_direct(names: list[str], *, questions: int, url: str | None, whole: bool) -> dict[str, Any]:
+    """All sets inside this process."""
+    report: dict[str, Any] = {}
+    async with scratch_engine(url) as engine:
+        for name in names:
+            asked = sets.load(name, questions=questions)
+            if asked is None:
+                print(f"skipped: {name} (no data under {sets.data_folder()})")
+                continue
+            started = time.perf_counter()
+            made = await fill(engine, asked.documents, name=f"{name} {started}", whole=whole)
+            took = time.perf_counter() - started
+            print(f"{name}: {len(asked.documents)} documents, {made.passages} passages, {took:.1f} s", flush=True)
+            for mode in MODES:
+                started = time.perf_counter()
+                report.setdefault(name, {})[mode] = await measure_direct(engine, asked, made, mode)
+                each = (time.perf_counter() - started) * 1000 / len(asked.questions)
+                print(f"  {mode:8} {report[name][mode]} {each:.1f} ms each", flush=True)
+    return report
+
+
+def main(argv: list[str]) -> int:
+    """Measure; 0 when every set that is there was measured."""
+    parser = argparse.ArgumentParser(prog="bench quality", description=__doc__)
+    parser.add_argument("--direct", action="store_true", help="inside this process, without REST")
+    parser.add_argument("--sets", default=",".join(sets.SETS))
+    parser.add_argument("--questions", type=int, default=3000, help="at most so many per set")
+    parser.add_argument("--database", help="a database to use with --direct instead of a scratch one")
+    parser.add_argument("--whole", action="store_true", help="with --direct: each document one passage")
+    options = parser.parse_args(argv)
+    names = options.sets.split(",")
+    report = asyncio.run(run_direct(names, questions=options.questions, url=options.database, whole=options.whole))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
