@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -67,6 +68,7 @@ class EmbeddedPostgres:
         self.cluster = Cluster(data_dir)
         self.process: subprocess.Popen[bytes] | None = None
         self._durable = durable
+        self._one_at_a_time = threading.RLock()
         self._claim = FolderClaim(self.cluster.home / "lock")
 
     @property
@@ -79,19 +81,20 @@ class EmbeddedPostgres:
 
         Leftovers of a killed predecessor are stopped first. A recovery may take as long as it makes progress.
         """
-        if self.is_running():
+        with self._one_at_a_time:
+            if self.is_running():
+                return self.url
+            try:
+                self.cluster.make_home()
+                self._claim.take()
+                self._start()
+            except OSError as problem:
+                self._claim.release()
+                raise StartError(explain(problem, self.cluster.data_dir)) from problem
+            except BaseException:
+                self._claim.release()
+                raise
             return self.url
-        try:
-            self.cluster.make_home()
-            self._claim.take()
-            self._start()
-        except OSError as problem:
-            self._claim.release()
-            raise StartError(explain(problem, self.cluster.data_dir)) from problem
-        except BaseException:
-            self._claim.release()
-            raise
-        return self.url
 
     def _start(self) -> None:
         stop_orphans(self.cluster)
@@ -104,11 +107,12 @@ class EmbeddedPostgres:
 
     def stop(self, *, timeout_s: float = 8.0) -> None:
         """Disconnect everybody, write everything out, end. After the timeout harder; the next start then recovers."""
-        process, self.process = self.process, None
-        try:
-            _end(process, timeout_s)
-        finally:
-            self._claim.release()
+        with self._one_at_a_time:
+            process, self.process = self.process, None
+            try:
+                _end(process, timeout_s)
+            finally:
+                self._claim.release()
 
     def is_running(self) -> bool:
         """True while the server process of this object lives."""

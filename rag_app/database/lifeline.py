@@ -40,6 +40,7 @@ class Child:
     stdout: Output | None = None
     stderr: Output | None = None
     working_folder: Path | None = None
+    descriptors: Sequence[int] = ()
 
 
 def spawn(child: Child) -> subprocess.Popen[bytes]:
@@ -62,5 +63,6 @@ def _spawn(child: Child) -> subprocess.Popen[bytes]:
         stderr=child.stderr,
         env=dict(child.environment) if child.environment is not None else None,
         cwd=child.working_folder,
+        pass_fds=tuple(child.descriptors),
         start_new_session=True,
     )

@@ -1,0 +1,55 @@
+"""A short-lived child: brings the schema up to date and says in one line of JSON how that went and whom to invite.
+
+A process of its own, so that what it needs for a second does not stay in the memory of the supervisor.
+"""
+
+import asyncio
+import importlib
+import inspect
+import json
+import sys
+from typing import Any
+
+import psycopg
+
+from rag_app.database.engine import resolve_url, without_driver
+from rag_app.database.migration import upgrade
+from rag_app.errors import RagError
+from rag_app.settings import Settings, get_settings
+from rag_app.telemetry import configure_logging
+
+
+def bring_up_to_date(settings: Settings) -> dict[str, Any]:
+    """Migrate; returns {"setup_link": the one-time link, null once there is a user}. Raises StartError with the fix."""
+    url = settings.database_direct_url or resolve_url(settings)
+    upgrade(url)
+    return {"setup_link": None if _has_users(url) else _setup_link(settings)}
+
+
+def _has_users(url: str) -> bool:
+    with psycopg.connect(without_driver(url), connect_timeout=5) as connection:
+        row = connection.execute("SELECT EXISTS (SELECT FROM users)").fetchone()
+    return bool(row and row[0])
+
+
+def _setup_link(settings: Settings) -> str | None:
+    setup: Any = importlib.import_module("rag_app.services.setup")  # heavy, and needed only before the first user
+    made = setup.setup_link(settings)
+    link: str | None = asyncio.run(made) if inspect.iscoroutine(made) else made
+    return link
+
+
+def main() -> int:
+    """Print the answer as JSON. Returns the exit code."""
+    try:
+        settings = get_settings()
+        configure_logging(settings.log_level, settings.log_format)
+        answer = bring_up_to_date(settings)
+    except RagError as problem:
+        answer = {"error": problem.message}
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 1 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
