@@ -1,0 +1,83 @@
+"""Finds out whether a provider works: a real call for the Models page, and a look for Ollama on its usual port."""
+
+import json
+import time
+from dataclasses import dataclass
+
+from rag_app.egress import Limits
+from rag_app.errors import FetchFailed, ProviderError
+from rag_app.providers import embeddings
+from rag_app.providers.catalogue import OLLAMA_URL
+from rag_app.providers.circuit import SWITCHBOARD
+from rag_app.providers.completion_types import CompletionRequest
+from rag_app.providers.completions import Patience, complete
+from rag_app.providers.credentials import Credentials, route_to
+from rag_app.providers.library import library, provider_egress
+
+_TAGS = Limits(max_bytes=1_000_000, timeout_s=0.3)
+_TRIAL = Patience(attempts=1, first_token_s=20, total_s=25)
+_EMBEDDING_NAMES = ("embed", "bge-", "minilm", "gte-", "e5-")
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaFound:
+    """An Ollama that answers, with the names of its models in the product's form (`ollama/…`)."""
+
+    base_url: str
+    chat_models: tuple[str, ...]
+    embedding_models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOutcome:
+    """Whether a real call worked, how long it took, and a sentence that says so."""
+
+    ok: bool
+    took_ms: float
+    message: str
+
+
+async def detect_ollama(base_url: str = OLLAMA_URL) -> OllamaFound | None:
+    """Look for Ollama, for at most 300 ms; None when none answers."""
+    try:
+        page = await provider_egress().fetch(f"{base_url}/api/tags", _TAGS)
+        listed = json.loads(page.body)["models"]
+        names = [f"ollama/{str(model['name']).removesuffix(':latest')}" for model in listed]
+    except (FetchFailed, ValueError, KeyError, TypeError):
+        return None
+    embedders = tuple(name for name in names if any(part in name.lower() for part in _EMBEDDING_NAMES))
+    return OllamaFound(base_url, tuple(name for name in names if name not in embedders), embedders)
+
+
+async def try_provider(credentials: Credentials, model: str) -> TrialOutcome:
+    """Make a real call of a chat or embedding model with these credentials; never raises for what a provider does."""
+    started = time.perf_counter()
+    try:
+        await library()  # the first time its import takes seconds, which are not the provider's
+        started = time.perf_counter()
+        SWITCHBOARD.circuit(route_to(model, credentials).circuit).succeeded()
+        said = await (_embedded(credentials, model) if _embeds(model) else _answered(credentials, model))
+    except ProviderError as problem:
+        return TrialOutcome(False, _since(started), problem.message)
+    return TrialOutcome(True, _since(started), said)
+
+
+async def _answered(credentials: Credentials, model: str) -> str:
+    request = CompletionRequest(model, ({"role": "user", "content": "Answer with the single word: ready"},))
+    async for chunk in complete(request, credentials, patience=_TRIAL):
+        if chunk.text.strip():
+            break
+    return f"{model} answers."
+
+
+async def _embedded(credentials: Credentials, model: str) -> str:
+    size = await embeddings.measure_dimensions(model, credentials)
+    return f"{model} returns vectors of {size} numbers."
+
+
+def _embeds(model: str) -> bool:
+    return any(part in model.lower() for part in _EMBEDDING_NAMES)
+
+
+def _since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 1)
