@@ -1,0 +1,144 @@
+"""The program of a parser child: limits itself, then reads files one by one as it is told over its pipes."""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import struct
+import sys
+import time
+import traceback
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from rag_app.errors import ParserMemory, RagError
+from rag_app.ingestion.language import detect
+from rag_app.ingestion.parse import parse
+from rag_app.ingestion.parsed import ParsedDocument
+
+_LENGTH = struct.Struct(">I")
+_CLONE_NEWNET = 0x40000000
+_CLONE_NEWUSER = 0x10000000
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_SIGKILL = 9
+_OPEN_FILES = 64
+_FORBIDDEN_EVENTS = ("socket.", "subprocess.", "os.exec", "os.system", "os.fork", "os.posix_spawn", "os.spawn", "ctypes.dlopen")
+
+
+def main() -> None:
+    """Serve requests from stdin until it closes. Each answer is one length-prefixed JSON object on stdout."""
+    memory_bytes, cpu_s = int(sys.argv[1]), int(sys.argv[2])
+    # Replies keep their own descriptor: whatever a parser prints goes to stderr, never between two replies.
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.excepthook = partial(_last_words, replies)
+    _import_parsers()
+    _limit(memory_bytes)
+    requests = sys.stdin.buffer
+    while (request := _read(requests)) is not None:
+        _limit_cpu(cpu_s)
+        _write(replies, _answer(request))
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    started = time.perf_counter()
+    try:
+        parsed = parse(Path(request["path"]), filename=request["filename"], media_type=request["media_type"])
+        answer = {"document": _packed(parsed)}
+    except MemoryError:
+        answer = {"error": ParserMemory.code, "message": ParserMemory().message}
+    except RagError as problem:
+        answer = {"error": problem.code, "message": problem.message}
+    return {**answer, "parse_ms": (time.perf_counter() - started) * 1000}
+
+
+def _last_words(
+    replies: BinaryIO, kind: type[BaseException], problem: BaseException, trace: TracebackType | None
+) -> None:
+    """What no parser foresaw ends the child; where it happened is told, what the file holds is not."""
+    del problem
+    place = traceback.extract_tb(trace)[-1] if trace is not None else None
+    where = f"{Path(place.filename).name}:{place.lineno}" if place is not None else ""
+    _write(replies, {"crash": f"{kind.__name__} {where}".strip()})
+
+
+def _packed(parsed: ParsedDocument) -> dict[str, Any]:
+    return {
+        "text": parsed.text,
+        "blocks": [[each.kind, each.char_from, each.char_to, each.level, each.header_to] for each in parsed.blocks],
+        "pages": [[each.page, each.char_from, each.char_to] for each in parsed.pages],
+        "title": parsed.title,
+        "language": parsed.language,
+        "metadata": parsed.metadata,
+        "warnings": list(parsed.warnings),
+    }
+
+
+def _import_parsers() -> None:
+    """What must be loaded before the limits forbid loading libraries."""
+    import lxml.etree
+    import pypdfium2
+    import selectolax.lexbor
+
+    del lxml, pypdfium2, selectolax
+    detect("Its model is unpacked through a temporary file, which the limits would forbid.")
+
+
+def _limit(memory_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    # Counts private memory only; the parent also watches what is really resident.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes * 2, memory_bytes * 2))
+    if sys.platform == "linux":
+        _isolate()
+    sys.addaudithook(_refuse)
+
+
+def _isolate() -> None:
+    """Dies with its parent, is the first to go when memory runs out, and has no network where the kernel allows."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if os.getppid() == 1 and os.environ.get("RAG_PARSER_PARENT") != "1":
+        raise SystemExit(0)  # the parent died before it could be watched
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+
+
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if event.startswith(_FORBIDDEN_EVENTS):
+        raise PermissionError(f"{event} is not allowed while reading a document")
+
+
+def _limit_cpu(seconds: int) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + seconds + 1
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
+def _read(stream: BinaryIO) -> dict[str, Any] | None:
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    request: dict[str, Any] = json.loads(stream.read(length))
+    return request
+
+
+def _write(stream: BinaryIO, answer: dict[str, Any]) -> None:
+    data = json.dumps(answer, ensure_ascii=False, separators=(",", ":")).encode("utf-8", errors="replace")
+    stream.write(_LENGTH.pack(len(data)) + data)
+    stream.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Reads PDF files with pdfium; pypdf stands in where pdfium cannot open a file or page."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from rag_app.errors import DamagedFile, EncryptedFile, NoText, TooMuchContent
+from rag_app.ingestion.draft import MAX_CHARS, Draft, one_line
+from rag_app.ingestion.parsed import ParsedDocument
+from rag_app.ingestion.pdf_layout import PageContent, plain, write_pages
+from rag_app.ingestion.pdf_page import read_page
+
+MAX_PAGES = 10_000
+_MAX_OUTLINE = 5_000
+_JUNK_TITLE = re.compile(
+    r"^(?:untitled\b|microsoft (?:word|powerpoint|excel)|document\d*$|slide 1$|title$|.*\.(?:docx?|pdf|indd|tex|dvi|rtf|qxd|xlsx?|html?|ps|eps|p65|wpd|pptx?)\b)",
+    re.I,
+)
+_FIELDS = {"Title": "title", "Author": "author", "Subject": "subject", "Keywords": "keywords",
+           "CreationDate": "created", "ModDate": "modified", "Producer": "producer"}
+_DATE = re.compile(r"^D?:?(\d{4})(\d\d)?(\d\d)?")
+
+
+def parse_pdf(path: Path) -> ParsedDocument:
+    """Text with pages, headings, lists and tables. Raises EncryptedFile, DamagedFile, NoText, TooMuchContent."""
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as problem:
+        if pdfium.FPDF_GetLastError() == pdfium.FPDF_ERR_PASSWORD or "password" in str(problem).lower():
+            raise EncryptedFile() from problem
+        return _by_fallback(path)
+    try:
+        return _parse(document, path)
+    finally:
+        document.close()
+
+
+def _parse(document: Any, path: Path) -> ParsedDocument:
+    count = len(document)
+    if count == 0:
+        raise DamagedFile("The PDF has no pages.")
+    if count > MAX_PAGES:
+        raise TooMuchContent(f"The PDF has {count:,} pages, more than the {MAX_PAGES:,} that can be read: split it.")
+    unread: list[int] = []
+    pages = list(_pages(document, count, unread))
+    if len(unread) == count:
+        return _by_fallback(path)
+    draft = Draft()
+    guess = write_pages(pages, draft, _outline(document))
+    if not len(draft):
+        raise NoText()
+    metadata = _metadata(document)
+    warnings = [f"{len(unread)} of {count} pages are damaged and were left out (first: page {unread[0]})."] if unread else []
+    scans = sum(not page.items for page in pages) - len(unread)
+    if scans > count / 2:
+        warnings.append(f"{scans} of {count} pages hold no text; they are probably scans.")
+    return draft.finish(title=_title(metadata, guess), metadata={**metadata, "pages": str(count)}, warnings=warnings)
+
+
+def _pages(document: Any, count: int, unread: list[int]) -> Iterator[PageContent]:
+    chars = 0
+    for number in range(count):
+        try:
+            page = document[number]
+        except pypdfium2.PdfiumError:
+            unread.append(number + 1)
+            yield PageContent(number + 1, 0.0, [])
+            continue
+        try:
+            content = read_page(page, number + 1)
+        except pypdfium2.PdfiumError:
+            unread.append(number + 1)
+            content = PageContent(number + 1, 0.0, [])
+        finally:
+            page.close()
+        chars += sum(len(item.text) for item in content.items)
+        if chars > MAX_CHARS:
+            raise TooMuchContent(f"The PDF holds more than {MAX_CHARS // 1_000_000} million characters: split it.")
+        yield content
+
+
+def _outline(document: Any) -> dict[str, int]:
+    """Titles of the outline (plain form) with their levels."""
+    found: dict[str, int] = {}
+    try:
+        for number, entry in enumerate(document.get_toc(max_depth=6)):
+            if number >= _MAX_OUTLINE:
+                break
+            name = plain(entry.get_title())
+            if len(name) >= 3:
+                found.setdefault(name, min(6, entry.level + 1))
+    except (pypdfium2.PdfiumError, RecursionError, ValueError):
+        return found
+    return found
+
+
+def _metadata(document: Any) -> dict[str, str]:
+    try:
+        raw = document.get_metadata_dict(skip_empty=True)
+    except (pypdfium2.PdfiumError, UnicodeDecodeError):
+        return {}
+    found = {name: one_line(raw[key])[:1000] for key, name in _FIELDS.items() if raw.get(key)}
+    for key in ("created", "modified"):
+        date = _DATE.match(found.get(key, ""))
+        if date:
+            found[key] = "-".join(part for part in date.groups() if part)
+    return found
+
+
+def _title(metadata: dict[str, str], guess: str) -> str:
+    title = metadata.get("title", "")
+    good = len(title) >= 3 and not _JUNK_TITLE.match(title) and any(char.isalpha() for char in title)
+    return title if good else guess
+
+
+def _by_fallback(path: Path) -> ParsedDocument:
+    from rag_app.ingestion.pdf_fallback import parse_with_pypdf  # slow to import and rarely needed
+
+    return parse_with_pypdf(path)

@@ -1,0 +1,48 @@
+"""Reads with pypdf the PDF files that pdfium refuses: plain text per page, no layout."""
+
+import logging
+from pathlib import Path
+
+from pypdf import PdfReader
+from pypdf.errors import DependencyError, PyPdfError
+
+from rag_app.errors import DamagedFile, EncryptedFile, NoText, TooMuchContent
+from rag_app.ingestion.draft import Draft
+from rag_app.ingestion.parsed import ParsedDocument
+
+MAX_PAGES = 2_000
+# What pypdf lets through on broken files besides its own errors.
+_BROKEN = (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, OSError,
+           ZeroDivisionError, OverflowError, NotImplementedError, RecursionError)
+
+
+def parse_with_pypdf(path: Path) -> ParsedDocument:
+    """Text and pages. Raises EncryptedFile, DamagedFile, NoText or TooMuchContent."""
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    draft = Draft()
+    try:
+        reader = PdfReader(path, strict=False)
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise EncryptedFile()
+        count = len(reader.pages)
+        if count > MAX_PAGES:
+            raise TooMuchContent()
+        for number in range(count):
+            _add_page(reader, number, draft)
+            draft.end_page(number + 1)
+    except DependencyError as problem:
+        raise EncryptedFile() from problem
+    except _BROKEN as problem:
+        raise DamagedFile() from problem
+    if not len(draft):
+        raise NoText() if count else DamagedFile("The PDF has no pages.")
+    return draft.finish(warnings=["The file is damaged; its text was read without layout."])
+
+
+def _add_page(reader: PdfReader, number: int, draft: Draft) -> None:
+    try:
+        text = reader.pages[number].extract_text()
+    except _BROKEN:
+        return
+    for paragraph in text.split("\n\n"):
+        draft.add("paragraph", paragraph)

@@ -1,0 +1,265 @@
+"""Runs the parsers in a pool of limited child processes, so that no file can harm the worker or another document."""
+
+import asyncio
+import contextlib
+import json
+import os
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rag_app.errors import DocumentFailed, ParserCrashed, ParserMemory, ParserTimeout, RagError, all_codes
+from rag_app.ingestion.parsed import Block, PageSpan, ParsedDocument
+
+MAX_MEMORY_BYTES = 1_000_000_000
+_MEMORY_SHARE = 0.25
+_MAX_REPLY_BYTES = 400_000_000
+_FILES_PER_CHILD = 200
+_GROWTH_BYTES = 300_000_000
+_IDLE_S = 60.0
+_WATCH_S = 0.05
+_START_S = 60.0
+_LENGTH = struct.Struct(">I")
+_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+_ROOT = Path(__file__).resolve().parents[2]
+# Only what a Python child needs: no keys, no addresses, no settings.
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHOME", "TZ")
+
+
+class _OutOfMemory(Exception):
+    """The watch saw the child above its limit and killed it."""
+
+
+class ParserPool:
+    """A pool of parser children, started when needed and dropped when idle. Use `close` at the end.
+
+    `size` children work at the same time at most (default: one per core but one, at least 1). `memory_bytes` limits
+    the resident memory of each (default: the smaller of 1 GB and a quarter of the machine).
+    """
+
+    def __init__(self, size: int | None = None, *, memory_bytes: int | None = None, idle_s: float = _IDLE_S) -> None:
+        self._slots = asyncio.Semaphore(size or max(1, (os.cpu_count() or 2) - 1))
+        self._memory_bytes = memory_bytes or default_memory_bytes()
+        self._idle_s = idle_s
+        self._idle: list[_Child] = []
+        self._reaper: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def __aenter__(self) -> "ParserPool":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def parse(
+        self, path: Path, *, filename: str, media_type: str | None = None, timeout_s: float = 60
+    ) -> ParsedDocument:
+        """Like `parse.parse`, in a child. Raises its errors, and ParserTimeout, ParserMemory or ParserCrashed.
+
+        A crash is tried once more in a fresh child if the child had read other files before: they may be to blame.
+        """
+        request = {"path": str(path.resolve()), "filename": filename, "media_type": media_type}
+        async with self._slots:
+            child = await self._take(timeout_s)
+            experienced = child.served > 0
+            try:
+                return await self._ask(child, request, timeout_s)
+            except ParserCrashed:
+                if not experienced:
+                    raise
+            return await self._ask(await self._start(timeout_s), request, timeout_s)
+
+    async def close(self) -> None:
+        """End all idle children; children at work end with their request."""
+        self._closed = True
+        if self._reaper is not None:
+            self._reaper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reaper
+            self._reaper = None
+        while self._idle:
+            await self._idle.pop().kill()
+
+    @property
+    def idle_children(self) -> int:
+        """How many children wait for work."""
+        return len(self._idle)
+
+    async def _take(self, timeout_s: float) -> "_Child":
+        while self._idle:
+            child = self._idle.pop()
+            if child.is_alive:
+                return child
+            await child.kill()
+        return await self._start(timeout_s)
+
+    async def _start(self, timeout_s: float) -> "_Child":
+        return await _Child.start(self._memory_bytes, cpu_s=int(timeout_s) + 5)
+
+    async def _ask(self, child: "_Child", request: dict[str, Any], timeout_s: float) -> ParsedDocument:
+        kept = False
+        try:
+            answer = await child.ask(request, timeout_s=timeout_s, memory_bytes=self._memory_bytes)
+            kept = not self._closed and child.served < _FILES_PER_CHILD and not child.has_grown
+        finally:
+            if kept:
+                child.idle_since = time.monotonic()
+                self._idle.append(child)
+                self._watch_idle()
+            else:
+                await asyncio.shield(child.kill())
+        return _document(answer)
+
+    def _watch_idle(self) -> None:
+        if self._reaper is None or self._reaper.done():
+            self._reaper = asyncio.create_task(self._drop_idle())
+
+    async def _drop_idle(self) -> None:
+        while self._idle:
+            await asyncio.sleep(max(0.01, self._idle[0].idle_since + self._idle_s - time.monotonic()))
+            old = [child for child in self._idle if time.monotonic() - child.idle_since >= self._idle_s]
+            self._idle = [child for child in self._idle if child not in old]
+            for child in old:
+                await child.kill()
+
+
+class _Child:
+    """One child process and its pipes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._first_bytes = 0
+        self.served = 0
+        self.idle_since = 0.0
+
+    @classmethod
+    async def start(cls, memory_bytes: int, *, cpu_s: int) -> "_Child":
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+        # One thread per library: the pool is the parallelism, and arenas of idle threads cost memory.
+        environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
+                        "PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+        if os.getpid() == 1:
+            environment["RAG_PARSER_PARENT"] = "1"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "rag_app.ingestion.parser_child", str(memory_bytes), str(cpu_s),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            env=environment, cwd="/",
+        )  # fmt: skip
+        return cls(process)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether it keeps much more memory than after its first file."""
+        return self._resident_bytes() - self._first_bytes > _GROWTH_BYTES
+
+    async def ask(self, request: dict[str, Any], *, timeout_s: float, memory_bytes: int) -> dict[str, Any]:
+        """Send one request and wait for its answer. After any error but a refusal the child must be killed."""
+        watch = asyncio.create_task(self._watch(memory_bytes))
+        work = asyncio.create_task(self._exchange(request))
+        try:
+            allowed = timeout_s if self.served else timeout_s + _START_S / 4
+            done, _ = await asyncio.wait({watch, work}, timeout=allowed, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                raise ParserTimeout()
+            if watch in done and work not in done:
+                raise ParserMemory()
+            answer = work.result()
+            if "crash" in answer:
+                raise ParserCrashed(where=str(answer["crash"])[:200])
+        except (OSError, EOFError, ValueError) as problem:
+            raise await self._death(memory_bytes) from problem
+        finally:
+            for task in (watch, work):
+                task.cancel()
+            await asyncio.gather(watch, work, return_exceptions=True)
+        self.served += 1
+        self._first_bytes = self._first_bytes or self._resident_bytes()
+        return answer
+
+    async def kill(self) -> None:
+        """End the process and free its pipes."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        await self._process.wait()
+        transport = getattr(self._process, "_transport", None)
+        if transport is not None:  # else its pipes wait for the garbage collector
+            transport.close()
+
+    async def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise EOFError
+        data = json.dumps(request).encode()
+        stdin.write(_LENGTH.pack(len(data)) + data)
+        await stdin.drain()
+        (length,) = _LENGTH.unpack(await stdout.readexactly(_LENGTH.size))
+        if length > _MAX_REPLY_BYTES:
+            raise ValueError("reply too long")
+        reply = await stdout.readexactly(length)
+        answer: dict[str, Any] = await asyncio.to_thread(json.loads, reply)
+        return answer
+
+    async def _watch(self, memory_bytes: int) -> None:
+        """Returns once the child holds more memory than it may."""
+        while self._resident_bytes() <= memory_bytes:
+            await asyncio.sleep(_WATCH_S)
+
+    async def _death(self, memory_bytes: int) -> DocumentFailed:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), 2)
+        status = self._process.returncode
+        if status == -24:  # SIGXCPU
+            return ParserTimeout()
+        # SIGKILL that is not ours comes from the kernel when memory runs out.
+        return ParserMemory() if status == -9 else ParserCrashed()
+
+    def _resident_bytes(self) -> int:
+        """Resident memory; 0 where the system does not tell (then the child's own limit must do)."""
+        try:
+            with open(f"/proc/{self._process.pid}/statm", "rb") as file:
+                return int(file.read().split()[1]) * _PAGE_SIZE
+        except (OSError, IndexError):
+            return 0
+
+
+def default_memory_bytes() -> int:
+    """The smaller of 1 GB and a quarter of the machine's memory."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * _PAGE_SIZE
+    except (ValueError, OSError):
+        return MAX_MEMORY_BYTES
+    return int(min(MAX_MEMORY_BYTES, total * _MEMORY_SHARE))
+
+
+def _document(answer: dict[str, Any]) -> ParsedDocument:
+    """The answer as a document; a refusal as its error. The child is not trusted: everything is checked."""
+    if "error" in answer:
+        kind = all_codes().get(str(answer["error"]), DocumentFailed)
+        message = str(answer.get("message") or "")[:500]
+        raise kind(message) if issubclass(kind, RagError) else DocumentFailed(message)
+    try:
+        body = answer["document"]
+        text = str(body["text"])
+        blocks = tuple(Block(str(kind), int(a), int(b), int(level), int(head)) for kind, a, b, level, head in body["blocks"])  # type: ignore[arg-type]  # checked below
+        pages = tuple(PageSpan(int(page), int(a), int(b)) for page, a, b in body["pages"])
+        metadata = {str(name): str(value) for name, value in body["metadata"].items()}
+        parsed = ParsedDocument(
+            text, blocks, pages, str(body["title"]), str(body["language"]), metadata, tuple(map(str, body["warnings"]))
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        raise ParserCrashed() from problem
+    spans = [(each.char_from, each.char_to) for each in (*blocks, *pages)]
+    if any(not 0 <= start <= end <= len(text) for start, end in spans) or "\x00" in text:
+        raise ParserCrashed()
+    if any(each.kind not in ("heading", "paragraph", "list", "table", "code") for each in blocks):
+        raise ParserCrashed()
+    return parsed
