@@ -98,7 +98,7 @@ async def fill(engine: AsyncEngine, documents: Iterable[dict[str, Any]], *, name
 
 
 async def _publish(engine: AsyncEngine, made: Filled, documents: Sequence[dict[str, Any]], *, whole: bool) -> int:
-    keys = {"knowledge_base_id": made.knowledge_base_id, "workspace_id": made.workspace_id}
+    keys: dict[str, Any] = {"knowledge_base_id": made.knowledge_base_id, "workspace_id": made.workspace_id}
     things: list[list[Any]] = [[], [], []]
     for each in documents:
         document = knowledge.Document(
@@ -128,7 +128,7 @@ async def _publish(engine: AsyncEngine, made: Filled, documents: Sequence[dict[s
 
 
 def _passages(
-    keys: dict[str, UUID], document: knowledge.Document, version: knowledge.Version, *, whole: bool
+    keys: dict[str, Any], document: knowledge.Document, version: knowledge.Version, *, whole: bool
 ) -> list[knowledge.Passage]:
     text = version.text or ""
     parsed = parse_plain(text)

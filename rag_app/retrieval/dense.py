@@ -12,7 +12,7 @@ from rag_app.retrieval.filters import filter_values, passage_filter
 from rag_app.retrieval.lexical import Hit
 from rag_app.retrieval.scope import Scope, Target
 
-HNSW_FROM = 20_000
+HNSW_FROM = 10_000
 """Passages in an index from which `build_hnsw` pays: below, an exact scan is quick and misses nothing."""
 WIDEST_HNSW = 4_000
 EF_SEARCH = 200
@@ -37,7 +37,7 @@ async def search_dense(
         "limit": limit,
     }
     if len(targets) == 1 and targets[0].has_hnsw:
-        await connection.execute(text(f"SET LOCAL hnsw.ef_search = {max(EF_SEARCH, min(limit * 2, 1000))}"))
+        await connection.execute(text(f"SET hnsw.ef_search = {max(EF_SEARCH, min(limit * 2, 1000))}"))
         statement = _hnsw_statement(targets[0], filtered=bool(scope.filter))
     else:
         statement = _FILTERED if scope.filter else _PLAIN

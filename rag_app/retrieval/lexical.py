@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -14,6 +13,9 @@ from rag_app.retrieval.scope import Scope
 from rag_app.retrieval.terms import TERM_SPACE
 
 MOST_CANDIDATES = 20_000
+SPARES = (0.4, 0.0)
+"""Shares of the question that may be left unlooked-for at first: common words make up most of the work, and of the
+score next to nothing. Everything is looked for when the first pass leaves a doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,28 @@ async def search_lexical(
     connection: AsyncConnection, question: Question, knowledge_base_ids: Sequence[UUID], scope: Scope, *, limit: int
 ) -> list[Hit]:
     """The best `limit` passages by BM25. None of the question's terms known gives an empty list."""
-    rarest = question.rarest(MOST_CANDIDATES)
-    if not rarest:
+    if not question.hashes:
         return []
-    values = {"kbs": list(knowledge_base_ids), "rarest": rarest, "question": sparse_literal(question), "limit": limit}
-    rows = await connection.execute(_statement(bool(scope.filter)), values | filter_values(scope))
-    return [Hit(row.passage_id, -row.distance) for row in rows]
+    values = {
+        "kbs": list(knowledge_base_ids),
+        "question": sparse_literal(question),
+        "limit": limit,
+        **filter_values(scope),
+    }
+    statement = _FILTERED if scope.filter else _PLAIN
+    hits: list[Hit] = []
+    for spare in SPARES:
+        essential = question.essential(spare=spare, most_candidates=MOST_CANDIDATES)
+        rows = await connection.execute(statement, values | {"essential": essential.terms})
+        hits = [Hit(row.passage_id, -row.distance) for row in rows]
+        if essential.complete or _is_settled(hits, essential.missed, scope.limit):
+            break
+    return hits
+
+
+def _is_settled(hits: Sequence[Hit], missed: float, limit: int) -> bool:
+    """True when no passage that was not looked at is likely to belong among the first `limit`."""
+    return len(hits) >= limit and hits[limit - 1].score >= missed
 
 
 def sparse_literal(question: Question) -> str:
@@ -42,14 +60,10 @@ def sparse_literal(question: Question) -> str:
     return f"{{{parts}}}/{TERM_SPACE}"
 
 
-def _statement(filtered: bool) -> Any:
-    return _FILTERED if filtered else _PLAIN
-
-
 _SEARCH = """
     SELECT l.passage_id, l.weights <#> CAST(:question AS sparsevec) AS distance
     FROM lexical l
-    WHERE l.terms && CAST(:rarest AS integer[]) AND l.knowledge_base_id = ANY(CAST(:kbs AS uuid[])) {filter}
+    WHERE l.terms && CAST(:essential AS integer[]) AND l.knowledge_base_id = ANY(CAST(:kbs AS uuid[])) {filter}
     ORDER BY distance, l.passage_id LIMIT :limit
 """
 _PLAIN = text(_SEARCH.format(filter=""))

@@ -1,7 +1,7 @@
 """What the lexical leg asks for: the question's terms in each language of the knowledge bases, weighted by idf."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from rag_app.retrieval.weights import HIGHEST_WEIGHT, inverse_document_frequency
 MOST_LANGUAGES = 5
 MOST_TERMS = 64
 MOST_REPEATS = 2
+LIKELY_WEIGHT = 1.2
+"""What the weights of several common terms in one passage rarely exceed on average (1.0: once at reference length)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Question:
         found = self.counts_by_language.get(language)
         return found if found is not None else next(iter(self.counts_by_language.values()), {})
 
-    def coverage(self, found: set[str], language: str) -> float:
+    def coverage(self, found: Collection[str], language: str) -> float:
         """Share 0..1 of the question's idf that these stems make up."""
         counts = self.counts_of(language)
         total = sum(self.idf[stem] for stem in counts)
@@ -49,16 +51,33 @@ class Question:
                 asked[stem] = max(n, asked.get(stem, 0))
         return {number: self.idf[stem] * asked[stem] for number, stem in self.hashes.items()}
 
-    def rarest(self, most_candidates: int) -> list[int]:
-        """The rarest hashed terms, until together they may stand in `most_candidates` passages; at least one."""
+    def essential(self, *, spare: float, most_candidates: int) -> "Essential":
+        """The rarest hashed terms: a passage that holds none of them can be left out.
+
+        Terms are added, the rarest first, until those left out could give a passage at most `spare` of the score it
+        could get in all, or until the chosen ones may stand in more than `most_candidates` passages.
+        """
+        weights = self.weights()
+        rest = sum(weights.values())
+        enough = spare * rest
         chosen: list[int] = []
         candidates = 0
         for number, stem in sorted(self.hashes.items(), key=lambda item: self.frequency[item[1]]):
             candidates += self.frequency[stem]
-            if chosen and candidates > most_candidates:
+            if chosen and (rest <= enough or candidates > most_candidates):
                 break
             chosen.append(number)
-        return chosen
+            rest -= weights[number]
+        return Essential(chosen, max(0.0, rest) * LIKELY_WEIGHT, len(chosen) == len(self.hashes))
+
+
+@dataclass(frozen=True, slots=True)
+class Essential:
+    """Terms that decide which passages are looked at."""
+
+    terms: list[int]
+    missed: float  # what a passage without any of them can hardly exceed
+    complete: bool  # nothing was left out
 
 
 async def analyse(connection: AsyncConnection, text: str, targets: Sequence[Target]) -> Question:
