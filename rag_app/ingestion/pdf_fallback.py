@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from pypdf import PdfReader
-from pypdf.errors import DependencyError, PyPdfError
+from pypdf.errors import DependencyError, DeprecationError, PyPdfError
 
 from rag_app.errors import DamagedFile, EncryptedFile, NoText, TooMuchContent
 from rag_app.ingestion.draft import Draft
@@ -12,7 +12,7 @@ from rag_app.ingestion.parsed import ParsedDocument
 
 MAX_PAGES = 2_000
 # What pypdf lets through on broken files besides its own errors.
-_BROKEN = (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, OSError,
+_BROKEN = (PyPdfError, DeprecationError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, OSError,
            ZeroDivisionError, OverflowError, NotImplementedError, RecursionError)
 
 

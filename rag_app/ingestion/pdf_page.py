@@ -4,7 +4,9 @@ from typing import Any
 
 from rag_app.ingestion.pdf_layout import PageContent, TableText
 from rag_app.ingestion.pdf_lines import Fragment, Line, fragments_of, same_line
+from rag_app.ingestion.pdf_rows import Grid, aligned_tables, rows_of
 from rag_app.ingestion.pdf_words import PageReader
+from rag_app.ingestion.tables import pipe_table
 
 
 def read_page(page: Any, number: int) -> PageContent:
@@ -13,19 +15,33 @@ def read_page(page: Any, number: int) -> PageContent:
     try:
         words = reader.words()
         fragments = fragments_of(words.words)
-        return PageContent(number, words.height, list(_lines(fragments, reader)))
+        tables = _tables(fragments)
+        return PageContent(number, words.height, _items(fragments, tables, reader))
     finally:
         reader.close()
 
 
-def _lines(fragments: list[Fragment], reader: PageReader) -> list[Line | TableText]:
+def _tables(fragments: list[Fragment]) -> list[Grid]:
+    return list(aligned_tables(rows_of(fragments)))
+
+
+def _items(fragments: list[Fragment], tables: list[Grid], reader: PageReader) -> list[Line | TableText]:
+    """Lines in the order of the file; a table stands where its first fragment would."""
+    owner = {number: table for table in tables for number in table.fragments}
+    written: set[int] = set()
     items: list[Line | TableText] = []
     current: list[Fragment] = []
     for fragment in fragments:
-        if current and not same_line(current[-1], fragment):
+        table = owner.get(fragment.number)
+        if current and (table is not None or not same_line(current[-1], fragment)):
             items.append(_line(current, reader))
             current = []
-        current.append(fragment)
+        if table is None:
+            current.append(fragment)
+        elif id(table) not in written:
+            written.add(id(table))
+            text, header_chars = pipe_table(table.rows, header_rows=table.header_rows)
+            items.append(TableText(text, header_chars, table.box[1]))
     if current:
         items.append(_line(current, reader))
     return items
