@@ -5,12 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from rag_app.errors import MixedEmbeddingModels, ProviderError
-from rag_app.retrieval.candidates import Legs
 from rag_app.retrieval.dense import Vector, search_dense
 from rag_app.retrieval.lexical import Hit, search_lexical
 from rag_app.retrieval.question import Question
@@ -19,6 +18,7 @@ from rag_app.retrieval.scope import Embed, Scope, Target
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+DenseHits: TypeAlias = tuple[list[Hit] | None, Vector | None]
 NO_INDEX = "dense: no embedding index yet; only words were compared"
 EMBEDDER_FAILED = "dense: the embedding model did not answer; only words were compared"
 NO_KNOWN_WORD = "lexical: no word of the question occurs in these knowledge bases"
@@ -54,18 +54,30 @@ def per_leg(scope: Scope) -> int:
     return max(CANDIDATES_PER_LEG, scope.limit + scope.limit // 2)
 
 
-async def run_legs(
-    engine: AsyncEngine, text: str, *, question: Question, targets: Sequence[Target], scope: Scope, trace: Trace
-) -> Legs:
-    """Both legs, or the one that the mode asks for. Raises MixedEmbeddingModels."""
+@asynccontextmanager
+async def dense_leg(
+    engine: AsyncEngine, text: str, targets: Sequence[Target], *, scope: Scope, trace: Trace
+) -> "AsyncIterator[asyncio.Task[DenseHits]]":
+    """The dense leg as a task that runs beside the block, on a connection of its own. Raises MixedEmbeddingModels."""
     embedded = [] if scope.mode == "lexical" else _embedded(targets, scope, trace)
-    dense = asyncio.create_task(_dense(engine, text, embedded, scope=scope, trace=trace))
+    task = asyncio.create_task(_dense(engine, text, embedded, scope=scope, trace=trace))
     try:
-        lexical = await _lexical(engine, question, targets, scope=scope, trace=trace)
-        hits, vector = await dense
+        yield task
     finally:
-        dense.cancel()
-    return Legs(lexical, hits, vector)
+        task.cancel()
+
+
+async def lexical_leg(
+    connection: AsyncConnection, question: Question, targets: Sequence[Target], *, scope: Scope, trace: Trace
+) -> list[Hit] | None:
+    """The lexical leg; None when the mode does not want it."""
+    if scope.mode == "dense":
+        return None
+    if not question.hashes:
+        trace.warnings.append(NO_KNOWN_WORD)
+    with trace.measure("lexical"):
+        ids = [target.knowledge_base_id for target in targets]
+        return await search_lexical(connection, question, ids, scope, limit=per_leg(scope))
 
 
 def _embedded(targets: Sequence[Target], scope: Scope, trace: Trace) -> list[Target]:
@@ -79,22 +91,7 @@ def _embedded(targets: Sequence[Target], scope: Scope, trace: Trace) -> list[Tar
     return found
 
 
-async def _lexical(
-    engine: AsyncEngine, question: Question, targets: Sequence[Target], *, scope: Scope, trace: Trace
-) -> list[Hit] | None:
-    if scope.mode == "dense":
-        return None
-    if not question.hashes:
-        trace.warnings.append(NO_KNOWN_WORD)
-    with trace.measure("lexical"):
-        async with reading(engine) as connection:
-            ids = [target.knowledge_base_id for target in targets]
-            return await search_lexical(connection, question, ids, scope, limit=per_leg(scope))
-
-
-async def _dense(
-    engine: AsyncEngine, text: str, targets: Sequence[Target], *, scope: Scope, trace: Trace
-) -> tuple[list[Hit] | None, Vector | None]:
+async def _dense(engine: AsyncEngine, text: str, targets: Sequence[Target], *, scope: Scope, trace: Trace) -> DenseHits:
     if not targets or scope.embed is None:
         return None, None
     vector = await _embed(scope.embed, text, trace)

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rag_app.retrieval import evidence, fusion, neighbours
 from rag_app.retrieval.candidates import Found, Legs, complete_scores, read_passages
 from rag_app.retrieval.fusion import Candidate
-from rag_app.retrieval.legs import Trace, reading, run_legs
+from rag_app.retrieval.legs import Trace, dense_leg, lexical_leg, reading
 from rag_app.retrieval.passages import Evidence, Passage, Ranks, SearchResult
 from rag_app.retrieval.question import Question, analyse
 from rag_app.retrieval.scope import Scope, Target, targets
@@ -30,8 +30,11 @@ async def search(engine: AsyncEngine, question: str, scope: Scope) -> SearchResu
             allowed = [target for target in await targets(connection, scope) if target.passages > 0]
             if not allowed or scope.limit < 1 or not question.strip():
                 return SearchResult(passages=(), evidence=Evidence())
-            analysed = await analyse(connection, question, allowed)
-        legs = await run_legs(engine, question, question=analysed, targets=allowed, scope=scope, trace=trace)
+            async with dense_leg(engine, question, allowed, scope=scope, trace=trace) as dense:
+                analysed = await analyse(connection, question, allowed)
+                lexical = await lexical_leg(connection, analysed, allowed, scope=scope, trace=trace)
+                await connection.close()  # a slow embedding model must not hold it
+                legs = Legs(lexical, *await dense)
         with trace.measure("fuse"):
             passages, verdict = await _rank(engine, analysed, legs, targets=allowed, scope=scope)
     return SearchResult(passages, verdict, tuple(trace.warnings), trace.timings, analysed.idf)
