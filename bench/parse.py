@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -64,8 +65,8 @@ def book(data: Path) -> dict[str, Any]:
     truth = (folder / "GeoTopo-book.ground-truth.txt").read_text(encoding="utf-8")
     path = folder / "GeoTopo-komprimiert.pdf"
     text = parse(path, filename=path.name).text
-    return {"ratio": round(indel_ratio(text, truth), 4),
-            "ratio_spaces_normalised": round(indel_ratio(" ".join(text.split()), " ".join(truth.split())), 4)}  # fmt: skip
+    normalised = indel_ratio(" ".join(text.split()), " ".join(truth.split()))
+    return {"ratio": round(indel_ratio(text, truth), 4), "ratio_spaces_normalised": round(normalised, 4)}
 
 
 def indel_ratio(one: str, other: str) -> float:
@@ -117,7 +118,11 @@ def grids(parsed: ParsedDocument) -> Iterator[list[list[str]]]:
     for block in parsed.blocks:
         if block.kind == "table":
             lines = parsed.text[block.char_from : block.char_to].split("\n")
-            rows = [re.split(r"(?<!\\)\|", line.strip())[1:-1] for line in lines if not re.fullmatch(r"[|\s-]+", line) or "---" not in line]
+            rows = [
+                re.split(r"(?<!\\)\|", line.strip())[1:-1]
+                for line in lines
+                if not re.fullmatch(r"[|\s-]+", line) or "---" not in line
+            ]
             yield [[_squeeze(cell.replace("\\|", "|")) for cell in row] for row in rows]
 
 
@@ -128,10 +133,10 @@ def _squeeze(text: str) -> str:
 def _pairs_of_grid(grid: list[list[str]]) -> Iterator[tuple[str, str, str]]:
     for row in grid:
         filled = [cell for cell in row if cell]
-        yield from (("right", one, other) for one, other in zip(filled, filled[1:], strict=False))
+        yield from (("right", one, other) for one, other in itertools.pairwise(filled))
     for column in zip(*grid, strict=False):
         filled = [cell for cell in column if cell]
-        yield from (("down", one, other) for one, other in zip(filled, filled[1:], strict=False))
+        yield from (("down", one, other) for one, other in itertools.pairwise(filled))
 
 
 def _pairs_of_truth(cells: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, str]]:
@@ -152,7 +157,7 @@ def _pairs_of_truth(cells: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str,
     ):
         for line in lines:
             numbers = [place[spot] for spot in line if spot in place]
-            pairs |= {(way, one, other) for one, other in zip(numbers, numbers[1:], strict=False) if one != other}
+            pairs |= {(way, one, other) for one, other in itertools.pairwise(numbers) if one != other}
     for way, one, other in sorted(pairs):
         yield way, texts[one], texts[other]
 

@@ -50,9 +50,7 @@ def cut(parsed: ParsedDocument, *, target_tokens: int = 220, max_tokens: int = 3
     cutter = _Cutter(parsed.text, pieces, target_tokens * _QUARTERS, max_tokens * _QUARTERS)
     sections = _sections(parsed.text, pieces)
     starts = [page.char_from for page in parsed.pages]
-    return [
-        _finish(parsed, pieces, group, number, starts) for number, group in enumerate(cutter.groups(sections))
-    ]
+    return [_finish(parsed, pieces, group, number, starts) for number, group in enumerate(cutter.groups(sections))]
 
 
 def _sections(text: str, pieces: Sequence[Piece]) -> list[_Section]:
@@ -84,7 +82,9 @@ def _sections(text: str, pieces: Sequence[Piece]) -> list[_Section]:
 def _heading_text(text: str, piece: Piece) -> str:
     """The words of a heading, without Markdown marks and underlines."""
     lines = [one_line(line.strip().strip("#").strip("*_` ")) for line in text[piece.start : piece.end].split("\n")]
-    return " ".join(line for line in lines if line.strip("=-~^#* "))[:_HEADING_CHARS] or one_line(text[piece.start : piece.end])
+    return " ".join(line for line in lines if line.strip("=-~^#* "))[:_HEADING_CHARS] or one_line(
+        text[piece.start : piece.end]
+    )
 
 
 class _Cutter:
@@ -95,7 +95,9 @@ class _Cutter:
         self._target = target
         self._limit = limit
         spans = zip([0, *(piece.end for piece in pieces)], pieces, strict=False)
-        weights = [(weight(text[before : piece.start]), weight(text[piece.start : piece.end])) for before, piece in spans]
+        weights = [
+            (weight(text[before : piece.start]), weight(text[piece.start : piece.end])) for before, piece in spans
+        ]
         self._ends = list(accumulate(gap + own for gap, own in weights))
         self._starts = [end - own for end, (_, own) in zip(self._ends, weights, strict=True)]
 
@@ -131,8 +133,10 @@ class _Cutter:
         joined: list[_Group] = []
         for group in groups:
             last = joined[-1] if joined else None
-            if last and self._size(last.first, group.last) <= self._limit and (
-                self._size(last.first, last.last) < small or self._size(group.first, group.last) < small
+            if (
+                last
+                and self._size(last.first, group.last) <= self._limit
+                and (self._size(last.first, last.last) < small or self._size(group.first, group.last) < small)
             ):
                 joined[-1] = _Group(last.first, group.last, last.level, _common(last.path, group.path))
             else:
@@ -191,7 +195,9 @@ def _table_header(text: str, first: Piece) -> str:
     if block.kind != "table" or not block.header_to or first.start < block.header_to:
         return ""
     lines = text[block.char_from : block.header_to].split("\n")
-    shown = (" | ".join(cell.strip() for cell in line.strip().strip("|").split("|")) for line in lines if line.strip("|-: "))
+    shown = (
+        " | ".join(cell.strip() for cell in line.strip().strip("|").split("|")) for line in lines if line.strip("|-: ")
+    )
     return "\n".join(shown)[:_TABLE_HEADER_CHARS]
 
 

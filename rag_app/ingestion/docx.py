@@ -117,7 +117,9 @@ class _Reader:
             properties = row.find("{*}trPr")
             if properties is not None and properties.find("{*}tblHeader") is not None and heads == len(rows):
                 heads += 1
-            rows.append([text for cell in row.iter("{*}tc") if _nearest(cell, "tr") is row for text in self._cell(cell)])
+            rows.append(
+                [text for cell in row.iter("{*}tc") if _nearest(cell, "tr") is row for text in self._cell(cell)]
+            )
         if len(rows) == 1 and len([cell for cell in rows[0] if cell]) == 1:
             self._draft.add("paragraph", " ".join(rows[0]))
         else:
@@ -144,7 +146,7 @@ def _shown(element: etree._Element, *, boxes: bool) -> Iterator[etree._Element]:
     while waiting:
         child = waiting.pop()
         name = name_of(child)
-        if name in _UNSHOWN or name == "txbxContent" and not boxes or name == "r" and _is_hidden(child):
+        if name in _UNSHOWN or (name == "txbxContent" and not boxes) or (name == "r" and _is_hidden(child)):
             continue
         yield child
         waiting.extend(reversed(child))

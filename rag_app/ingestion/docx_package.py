@@ -3,7 +3,6 @@
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +16,15 @@ MAX_PART_BYTES = 100_000_000
 MAX_ENTRIES = 10_000
 _HEADING_NAME = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|nagłówek|заголовок)\s*(\d)", re.I)
 _CODE_NAME = re.compile(r"\b(?:code|source|preformatted|macro)\b", re.I)
-_PROPERTIES = {"title": "title", "creator": "author", "subject": "subject", "created": "created", "modified": "modified",
-               "keywords": "keywords", "language": "language"}
+_PROPERTIES = {
+    "title": "title",
+    "creator": "author",
+    "subject": "subject",
+    "created": "created",
+    "modified": "modified",
+    "keywords": "keywords",
+    "language": "language",
+}
 
 
 class Package:
@@ -45,8 +51,15 @@ class Package:
         data = self._read(name)
         if data is None:
             return None
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, remove_comments=True,
-                                 remove_pis=True, load_dtd=False, recover=False)
+        parser = etree.XMLParser(
+            resolve_entities=False,
+            no_network=True,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+            load_dtd=False,
+            recover=False,
+        )
         try:
             root = etree.fromstring(data, parser)
         except etree.XMLSyntaxError as problem:
@@ -172,8 +185,7 @@ def name_of(element: etree._Element) -> str:
 
 def attribute(element: etree._Element, name: str) -> str:
     """Value of an attribute by its local name, "" if absent."""
-    attributes: Mapping[str, str] = element.attrib  # type: ignore[assignment]  # lxml-stubs allow bytes here
-    return next((str(value) for key, value in attributes.items() if key.rpartition("}")[2] == name), "")
+    return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
 
 
 def _child_value(properties: etree._Element | None, name: str) -> str:
@@ -212,7 +224,9 @@ def _number_formats(package: Package) -> dict[tuple[str, int], str]:
     abstract: dict[str, dict[int, str]] = {}
     for definition in root.iter("{*}abstractNum"):
         levels = ((attribute(level, "ilvl"), _child_value(level, "numFmt")) for level in definition.iter("{*}lvl"))
-        abstract[attribute(definition, "abstractNumId")] = {int(depth): form for depth, form in levels if depth.isdigit()}
+        abstract[attribute(definition, "abstractNumId")] = {
+            int(depth): form for depth, form in levels if depth.isdigit()
+        }
     found = {}
     for number in root.iter("{*}num"):
         for depth, form in abstract.get(_child_value(number, "abstractNumId"), {}).items():

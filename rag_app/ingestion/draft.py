@@ -80,9 +80,7 @@ class Draft:
         self._parts.append(text)
         self._length += len(text)
         if self._length > MAX_CHARS:
-            raise TooMuchContent(
-                f"The document holds more than {MAX_CHARS // 1_000_000} million characters: split it into smaller parts."
-            )
+            raise TooMuchContent(f"The document holds more than {MAX_CHARS // 1_000_000} million characters: split it.")
 
 
 def one_line(text: str) -> str:

@@ -37,7 +37,9 @@ SUPPORTED: tuple[FormatRow, ...] = (
     FormatRow(Format.PDF, "PDF", (".pdf",), ("application/pdf", "application/x-pdf")),
     FormatRow(Format.DOCX, "Word (.docx)", (".docx", ".docm"), (_DOCX_TYPE,)),
     FormatRow(Format.HTML, "Web page", (".html", ".htm", ".xhtml"), ("text/html", "application/xhtml+xml")),
-    FormatRow(Format.MARKDOWN, "Markdown", (".md", ".markdown", ".mdown", ".mkd"), ("text/markdown", "text/x-markdown")),
+    FormatRow(
+        Format.MARKDOWN, "Markdown", (".md", ".markdown", ".mdown", ".mkd"), ("text/markdown", "text/x-markdown")
+    ),
     FormatRow(Format.TEXT, "Plain text", (".txt", ".text", ".log", ".rst"), ("text/plain",)),
     FormatRow(Format.CSV, "Table (CSV)", (".csv",), ("text/csv",)),
     FormatRow(Format.TSV, "Table (TSV)", (".tsv", ".tab"), ("text/tab-separated-values",)),
@@ -47,7 +49,9 @@ _BY_MEDIA_TYPE = {media_type: row.format for row in SUPPORTED for media_type in 
 _LABELS = {row.format: row.label for row in SUPPORTED}
 
 _PDF_MAGIC = re.compile(rb"%PDF-\d")
-_HTML_MAGIC = re.compile(rb"\s*(?:<!--.{0,500}?-->\s*)*(?:<\?xml[^>]{0,200}>\s*)?(?:<!doctype\s+html|<html[\s>])", re.I | re.S)
+_HTML_MAGIC = re.compile(
+    rb"\s*(?:<!--.{0,500}?-->\s*)*(?:<\?xml[^>]{0,200}>\s*)?(?:<!doctype\s+html|<html[\s>])", re.I | re.S
+)
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _FOREIGN_MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -121,7 +125,7 @@ def _seen(head: bytes) -> Format | None:
 
 def _agreed(seen: Format, named: Format | None, filename: str) -> Format:
     """A web page may be saved as .txt, .md or .asp, and a PDF without any ending; a PDF named .docx is refused."""
-    if named in (None, seen) or seen is Format.HTML and named in (Format.TEXT, Format.MARKDOWN):
+    if named in (None, seen) or (seen is Format.HTML and named in (Format.TEXT, Format.MARKDOWN)):
         return named if seen is Format.HTML and named is not None else seen
     if named in _TEXT_FORMATS and seen in _TEXT_FORMATS:
         return named
@@ -143,8 +147,12 @@ def _foreign(head: bytes) -> str:
 
 
 def _zip_kind(head: bytes) -> str:
-    for mark, what in ((b"xl/", "an Excel workbook (.xlsx)"), (b"ppt/", "a PowerPoint file (.pptx)"),
-                       (b"opendocument", "an OpenDocument file"), (b"epub", "an e-book (.epub)")):
+    for mark, what in (
+        (b"xl/", "an Excel workbook (.xlsx)"),
+        (b"ppt/", "a PowerPoint file (.pptx)"),
+        (b"opendocument", "an OpenDocument file"),
+        (b"epub", "an e-book (.epub)"),
+    ):
         if mark in head:
             return what
     return "a zip archive"
@@ -163,7 +171,7 @@ def _is_binary(head: bytes) -> bool:
         half = len(sample) / 2
         return not (max(even, odd) > half * 0.4 and min(even, odd) < half * 0.05)
     control = sum(byte < 32 and byte not in (0, 9, 10, 11, 12, 13, 27) for byte in sample)
-    return even + odd > 0 and control > len(sample) * 0.05 or control > len(sample) * 0.2
+    return (even + odd > 0 and control > len(sample) * 0.05) or control > len(sample) * 0.2
 
 
 def _refusal(what: str, named: Format | None, filename: str) -> UnsupportedType | MislabelledFile:
@@ -174,7 +182,7 @@ def _refusal(what: str, named: Format | None, filename: str) -> UnsupportedType 
 
 def _damaged_or_text(named: Format, head: bytes, filename: str) -> Format:
     """A .pdf or .docx without its mark: let the parser try, unless it plainly is text."""
-    if head.startswith(_ZIP_MAGIC) or _is_binary(head) or named is Format.PDF and b"obj" in head:
+    if head.startswith(_ZIP_MAGIC) or _is_binary(head) or (named is Format.PDF and b"obj" in head):
         return named
     raise MislabelledFile(
         f"“{_short(filename)}” is named like {_LABELS[named]}, but its content is plain text or something else."

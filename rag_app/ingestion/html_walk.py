@@ -9,17 +9,73 @@ from rag_app.ingestion.draft import Draft, one_line, soft_lines
 from rag_app.ingestion.tables import pipe_table
 
 _UNSEEN = frozenset(
-    "head script style noscript template svg iframe object embed canvas audio video map select datalist dialog "
-    "button input textarea math -comment _comment".split()
-) - {"math"}
+    [
+        "head",
+        "script",
+        "style",
+        "noscript",
+        "template",
+        "svg",
+        "iframe",
+        "object",
+        "embed",
+        "canvas",
+        "audio",
+        "video",
+        "map",
+        "select",
+        "datalist",
+        "dialog",
+        "button",
+        "input",
+        "textarea",
+    ]
+)
 _FRAME = frozenset({"nav", "footer", "aside"})
 _FRAME_ROLES = frozenset({"navigation", "banner", "contentinfo", "search"})
 _BLOCKS = frozenset(
-    "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form "
-    "header hgroup hr html legend li main nav p section summary tbody td tfoot th thead tr caption".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "header",
+        "hgroup",
+        "hr",
+        "html",
+        "legend",
+        "li",
+        "main",
+        "nav",
+        "p",
+        "section",
+        "summary",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "caption",
+    ]
 )
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])", re.I)
+_HIDDEN_STYLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])", re.I
+)
 _DEPTH = 150
 _MAX_SPAN = 50
 

@@ -51,7 +51,9 @@ def _parse_text(kind: Format, path: Path) -> ParsedDocument:
     from rag_app.ingestion.encoding import decode
 
     if path.stat().st_size > MAX_TEXT_BYTES:
-        raise TooMuchContent(f"Text files of more than {MAX_TEXT_BYTES // 1_000_000} MB cannot be read: split the file.")
+        raise TooMuchContent(
+            f"Text files of more than {MAX_TEXT_BYTES // 1_000_000} MB cannot be read: split the file."
+        )
     text = decode(path.read_bytes(), html=kind is Format.HTML)
     if kind is Format.HTML:
         from rag_app.ingestion.html import parse_html

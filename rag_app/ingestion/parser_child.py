@@ -26,7 +26,16 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _SIGKILL = 9
 _OPEN_FILES = 64
-_FORBIDDEN_EVENTS = ("socket.", "subprocess.", "os.exec", "os.system", "os.fork", "os.posix_spawn", "os.spawn", "ctypes.dlopen")
+_FORBIDDEN_EVENTS = (
+    "socket.",
+    "subprocess.",
+    "os.exec",
+    "os.system",
+    "os.fork",
+    "os.posix_spawn",
+    "os.spawn",
+    "ctypes.dlopen",
+)
 
 
 def main() -> None:
@@ -48,7 +57,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     try:
         parsed = parse(Path(request["path"]), filename=request["filename"], media_type=request["media_type"])
-        answer = {"document": _packed(parsed)}
+        answer: dict[str, Any] = {"document": _packed(parsed)}
     except MemoryError:
         answer = {"error": ParserMemory.code, "message": ParserMemory().message}
     except RagError as problem:
@@ -113,7 +122,7 @@ def _isolate() -> None:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
 
 
-def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+def _refuse(event: str, _: tuple[Any, ...]) -> None:
     if event.startswith(_FORBIDDEN_EVENTS):
         raise PermissionError(f"{event} is not allowed while reading a document")
 

@@ -17,11 +17,19 @@ from rag_app.ingestion.pdf_page import read_page
 MAX_PAGES = 10_000
 _MAX_OUTLINE = 5_000
 _JUNK_TITLE = re.compile(
-    r"^(?:untitled\b|microsoft (?:word|powerpoint|excel)|document\d*$|slide 1$|title$|.*\.(?:docx?|pdf|indd|tex|dvi|rtf|qxd|xlsx?|html?|ps|eps|p65|wpd|pptx?)\b)",
+    r"^(?:untitled\b|microsoft (?:word|powerpoint|excel)|document\d*$|slide 1$|title$|[\d_.-]+$"
+    r"|.*\.(?:docx?|pdf|indd|tex|dvi|rtf|qxd|xlsx?|html?|ps|eps|p65|wpd|pptx?)\b)",
     re.I,
 )
-_FIELDS = {"Title": "title", "Author": "author", "Subject": "subject", "Keywords": "keywords",
-           "CreationDate": "created", "ModDate": "modified", "Producer": "producer"}
+_FIELDS = {
+    "Title": "title",
+    "Author": "author",
+    "Subject": "subject",
+    "Keywords": "keywords",
+    "CreationDate": "created",
+    "ModDate": "modified",
+    "Producer": "producer",
+}
 _DATE = re.compile(r"^D?:?(\d{4})(\d\d)?(\d\d)?")
 
 
@@ -54,7 +62,9 @@ def _parse(document: Any, path: Path) -> ParsedDocument:
     if not len(draft):
         raise NoText()
     metadata = _metadata(document)
-    warnings = [f"{len(unread)} of {count} pages are damaged and were left out (first: page {unread[0]})."] if unread else []
+    warnings = (
+        [f"{len(unread)} of {count} pages are damaged and were left out (first: page {unread[0]})."] if unread else []
+    )
     scans = sum(not page.items for page in pages) - len(unread)
     if scans > count / 2:
         warnings.append(f"{scans} of {count} pages hold no text; they are probably scans.")

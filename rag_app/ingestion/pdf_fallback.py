@@ -12,8 +12,21 @@ from rag_app.ingestion.parsed import ParsedDocument
 
 MAX_PAGES = 2_000
 # What pypdf lets through on broken files besides its own errors.
-_BROKEN = (PyPdfError, DeprecationError, ValueError, KeyError, TypeError, AttributeError, IndexError, AssertionError, OSError,
-           ZeroDivisionError, OverflowError, NotImplementedError, RecursionError)
+_BROKEN = (
+    PyPdfError,
+    DeprecationError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    AssertionError,
+    OSError,
+    ZeroDivisionError,
+    OverflowError,
+    NotImplementedError,
+    RecursionError,
+)
 
 
 def parse_with_pypdf(path: Path) -> ParsedDocument:

@@ -1,5 +1,6 @@
 """Makes running text of the lines of all pages: drops running heads, joins lines to paragraphs, finds headings."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -160,14 +161,14 @@ def _paragraphs(page: PageContent, layout: Layout) -> Iterator[_Paragraph | Tabl
 def _pitch(items: Sequence[Line | TableText]) -> float:
     """The usual distance from one line to the next."""
     lines = [item for item in items if isinstance(item, Line)]
-    steps = [below.bottom - above.bottom for above, below in zip(lines, lines[1:], strict=False)]
+    steps = [below.bottom - above.bottom for above, below in itertools.pairwise(lines)]
     steps = [step for step, line in zip(steps, lines, strict=False) if 0.5 * line.size < step < 2.2 * line.size]
     return median(steps) if steps else 14.0
 
 
 def _goes_on(current: Sequence[Line], line: Line, pitch: float, right: float) -> bool:
     last = current[-1]
-    if abs(line.size - last.size) > 0.12 * last.size or line.bold != last.bold and len(last.text) < 100:
+    if abs(line.size - last.size) > 0.12 * last.size or (line.bold != last.bold and len(last.text) < 100):
         return False
     step = line.bottom - last.bottom
     if step < -0.5 * line.size or step > 6 * line.size:  # the next column, or another part of the page

@@ -1,5 +1,6 @@
 """Finds tables that show only by alignment: rows of short cells whose gaps stand above each other."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,9 @@ from statistics import median
 from rag_app.ingestion.pdf_lines import Fragment, overlaps
 from rag_app.ingestion.pdf_words import Word
 
-NUMBER = re.compile(r"^[\s$€£¥(+\-–—−~<>=]*\d[\d.,\s'%)*†‡§/:+\-–—]*(?:%|[a-z]{1,2}\))?$|^[-–—.*]+$|^n/?a\.?$|^\$\s*[—–-]$", re.I)
+NUMBER = re.compile(
+    r"^[\s$€£¥(+\-–—−~<>=]*\d[\d.,\s'%)*†‡§/:+\-–—]*(?:%|[a-z]{1,2}\))?$|^[-–—.*]+$|^n/?a\.?$|^\$\s*[—–-]$", re.I
+)
 _CURRENCY = re.compile(r"^[$€£¥]$|^\($|^\$\s*\($")
 _SUFFIX = re.compile(r"^[%)]+$|^\)\s*%$|^%\s*\)$")
 _LEADERS = re.compile(r"(?:\.\s?){5,}|…{2,}")
@@ -104,8 +107,12 @@ def _runs(rows: Sequence[Row]) -> Iterator[list[Row]]:
     for row in rows:
         far = bool(run) and row.top - run[-1].bottom > _MAX_STEP * max(row.height, run[-1].height)
         alone = len(row.cells) == 1
-        prose = alone and len(row.cells[0].words) > 14 or _is_prose(row) or any(_LEADERS.search(c.text) for c in row.cells)
-        if run and (far or prose or alone and lonely >= 3):
+        prose = (
+            (alone and len(row.cells[0].words) > 14)
+            or _is_prose(row)
+            or any(_LEADERS.search(c.text) for c in row.cells)
+        )
+        if run and (far or prose or (alone and lonely >= 3)):
             yield from _trimmed(run)
             run, lonely = [], 0
         if prose:
@@ -122,7 +129,9 @@ def _is_prose(row: Row) -> bool:
     if len(row.cells) == 2 and _LIST_MARK.match(row.cells[0].text) and len(row.cells[1].words) > 2:
         return not NUMBER.match(row.cells[1].text)
     long = sum(len(cell.words) >= _LONG_CELL_WORDS for cell in row.cells)
-    return long >= 2 and long * 2 > len(row.cells) or long == 1 == len(row.cells) - 1 and len(row.cells[0].words) > 14
+    return (long >= 2 and long * 2 > len(row.cells)) or (
+        long == 1 == len(row.cells) - 1 and len(row.cells[0].words) > 14
+    )
 
 
 def _trimmed(run: list[Row]) -> Iterator[list[Row]]:
@@ -163,8 +172,9 @@ def _columns(run: Sequence[Row], height: float) -> list[tuple[float, float]]:
     spans = sorted((cell.x0, cell.x1) for row in multi for cell in row.cells)
     allowed = 0 if len(multi) < 4 else max(1, len(multi) // 8)
     events = sorted([(x0, 1) for x0, _ in spans] + [(x1, -1) for _, x1 in spans])
-    depth, columns = 0, []
-    begin = None
+    columns: list[tuple[float, float]] = []
+    depth = 0
+    begin: float | None = None
     last_end = 0.0
     for place, step in events:
         was, depth = depth, depth + step
@@ -178,7 +188,9 @@ def _columns(run: Sequence[Row], height: float) -> list[tuple[float, float]]:
     if begin is not None:
         columns.append((begin, last_end))
     # A column that holds almost nothing (a lone sign) is no column.
-    return [column for column in columns if sum(x0 < column[1] and x1 > column[0] for x0, x1 in spans) > max(1, allowed)]
+    return [
+        column for column in columns if sum(x0 < column[1] and x1 > column[0] for x0, x1 in spans) > max(1, allowed)
+    ]
 
 
 def _split(cell: Cell, columns: Sequence[tuple[float, float]], height: float) -> list[Cell]:
@@ -190,7 +202,9 @@ def _split(cell: Cell, columns: Sequence[tuple[float, float]], height: float) ->
     parts, start = [], 0
     for number, gap in enumerate(gaps):
         middle = (cell.words[number].x1 + cell.words[number + 1].x0) / 2
-        between = any(left[1] <= middle + 1 and middle - 1 <= right[0] for left, right in zip(columns, columns[1:], strict=False))
+        between = any(
+            left[1] <= middle + 1 and middle - 1 <= right[0] for left, right in itertools.pairwise(columns)
+        )
         if between and gap > max(0.45 * height, 1.4 * usual if len(gaps) > 1 else 0):
             parts.append(cell.words[start : number + 1])
             start = number + 1
@@ -226,7 +240,11 @@ def _is_table(texts: Sequence[Sequence[str]]) -> bool:
     words = median(len(cell.split()) for cell in cells)
     if len(texts[0]) == 2 and (len(multi) < 3 or all(_LIST_MARK.match(line[0]) for line in multi)):
         return False
-    return numbers >= 0.2 * len(cells) or (words <= 4 and len(texts[0]) >= 3 and len(multi) >= 3) or (words <= 3 and len(multi) >= 4)
+    return (
+        numbers >= 0.2 * len(cells)
+        or (words <= 4 and len(texts[0]) >= 3 and len(multi) >= 3)
+        or (words <= 3 and len(multi) >= 4)
+    )
 
 
 def _unwrapped(texts: Sequence[Sequence[str]], run: Sequence[Row], height: float) -> list[list[str]]:
@@ -258,6 +276,8 @@ def header_rows(rows: Sequence[Sequence[str]]) -> int:
     """How many rows stand above the first one with numbers beside its label (1 to 4)."""
     for number, row in enumerate(rows[:5]):
         others = [cell for cell in row[1:] if cell]
-        if others and sum(bool(NUMBER.match(cell)) and not re.fullmatch(r"(?:19|20)\d\d", cell) for cell in others) * 2 > len(others):
+        if others and sum(
+            bool(NUMBER.match(cell)) and not re.fullmatch(r"(?:19|20)\d\d", cell) for cell in others
+        ) * 2 > len(others):
             return max(1, min(4, number))
     return 1

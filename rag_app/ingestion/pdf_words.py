@@ -1,6 +1,7 @@
 """Words of one PDF page with their boxes, as pdfium sees them; the only file that calls pdfium's text functions."""
 
 import ctypes
+import math
 import re
 from dataclasses import dataclass
 from statistics import median
@@ -127,7 +128,7 @@ class PageReader:
         if not sample:
             return 0
         angles = [pdfium.FPDFText_GetCharAngle(self._text.raw, word.index) for word in sample]
-        return round(median(angles) / (3.14159265 / 2)) % 4
+        return round(float(median(angles)) / (math.pi / 2)) % 4
 
 
 def _upright(word: Word, turn: int, box: tuple[float, float, float, float]) -> None:

@@ -1,4 +1,4 @@
-"""Splits a parsed document into the smallest pieces a passage may be made of, each with the price of a cut before it."""
+"""Splits a document into the smallest pieces a passage may be made of, each with the price of a cut before it."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from rag_app.ingestion.parsed import Block, ParsedDocument
 from rag_app.ingestion.sentences import sentence_spans
 
-_WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U0001f300-\U0003ffff]")
+_WIDE = re.compile(
+    "[\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U0001f300-\U0003ffff]"
+)
 _CHARS_PER_TOKEN = 4
 _CLAUSE = re.compile(r"(?<=[,;:，、；：])\s*")
 _SPACE = re.compile(r"\s+")

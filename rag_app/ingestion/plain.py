@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from rag_app.ingestion.parsed import Block, ParsedDocument
 
 _UNDERLINE = re.compile(r"^\s*(={3,}|-{3,}|~{3,}|\*{3,}|#{3,})\s*$")
-_NUMBERED = re.compile(r"^\s*((?:\d{1,2}\.)+\d{0,2}|[IVX]{1,5}\.|(?:chapter|section|part|appendix|kapitel)\s+\w{1,5}[:.]?)\s+\S", re.I)
+_NUMBERED = re.compile(
+    r"^\s*((?:\d{1,2}\.)+\d{0,2}|[IVX]{1,5}\.|(?:chapter|section|part|appendix|kapitel)\s+\w{1,5}[:.]?)\s+\S", re.I
+)
 _BULLET = re.compile(r"^\s*(?:[-*•‣◦·–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
 _SENTENCE_END = tuple(".!?…,;:。！？،؟")
 _HEADING_CHARS = 80
