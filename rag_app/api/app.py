@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import compile_path
 
+from rag_app.api import api_keys, auth, people
 from rag_app.api.errors import install_error_handlers
 from rag_app.api.frame import Frame
 from rag_app.api.shapes import ErrorAnswer
@@ -17,7 +18,7 @@ from rag_app.settings import get_settings
 
 PREFIX = "/api/v1"
 # Each noun has one module; its router carries paths below the prefix.
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS: tuple[APIRouter, ...] = (auth.router, people.router, api_keys.router)
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 

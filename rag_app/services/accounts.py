@@ -198,6 +198,13 @@ async def _prove(context: Context, *, email: str, password: str, caller: Caller)
     return user.id
 
 
+async def begin_session(context: Context, user_id: UUID, caller: Caller) -> SignedIn:
+    """Begin a session for a person who has proved themselves in another way (the set-up)."""
+    async with context.transaction() as session:
+        session_id, token = await sessions.begin(session, user_id, user_agent=caller.user_agent)
+    return SignedIn(token, session_id, user_id)
+
+
 async def sign_out(context: Context, token: str) -> None:
     """End the session of a token; one that has ended already is fine."""
     async with context.transaction() as session:
