@@ -6,12 +6,16 @@ asynchronous calls go through the guarded sockets of `egress`; its proxy server 
 
 import asyncio
 import importlib
+import json
 import logging
 import os
 import threading
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+
+import httpx
 
 from rag_app.egress import Egress, Rules
 from rag_app.settings import get_settings
@@ -23,6 +27,7 @@ _ENVIRONMENT = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "LITELLM_MODE": "PRODUCTION",  # otherwise the import reads .env into the environment
     "LITELLM_TELEMETRY": "False",
+    "REPEATED_STREAMING_CHUNK_LIMIT": "5000",  # a hundred equal pieces may be a table; the time limits end a loop
 }
 _QUIET = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx", "httpcore")
 _importing = threading.Lock()
@@ -66,31 +71,53 @@ def _load() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         litellm: Any = importlib.import_module("litellm")
-        _rehearse(litellm)
     litellm.telemetry = False
     litellm.drop_params = True
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.num_retries = 0
     litellm.set_verbose = False
-    _guard()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _rehearse(litellm)
+    _use_transport(lambda: provider_egress().transport(refuse_redirects=True))
     return litellm
 
 
 def _rehearse(litellm: Any) -> None:
-    """One pretended call, because LiteLLM builds half of itself (0.6 s, with warnings) in the first one."""
-    said: list[Any] = [{"role": "user", "content": "hello"}]
-    litellm.completion(model="openai/none", messages=said, mock_response="hello", api_key="none")
-    for _ in litellm.completion(model="openai/none", messages=said, mock_response="hello", stream=True, api_key="none"):
-        pass
+    """One pretended call that leaves no process: LiteLLM builds half of itself (0.8 s, with warnings) in the first."""
+
+    def pretend(_: httpx.Request) -> httpx.Response:
+        delta = {"index": 0, "delta": {"content": "hello"}, "finish_reason": None}
+        event = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "none", "choices": [delta]}
+        text = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n"
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=text)
+
+    async def call() -> None:
+        stream = await litellm.acompletion(
+            model="openai/none",
+            messages=[{"role": "user", "content": "hello"}],
+            api_key="none",
+            api_base="http://rehearsal.invalid/v1",
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        async for _ in stream:
+            pass
+
+    _use_transport(lambda: httpx.MockTransport(pretend))
+    own_loop = threading.Thread(target=asyncio.run, args=(call(),), name="rehearse-litellm")
+    own_loop.start()
+    own_loop.join()
+    litellm.in_memory_llm_clients_cache.flush_cache()
 
 
-def _guard() -> None:
-    """Make every asynchronous client that LiteLLM builds, for whichever provider, use the guarded transport."""
+def _use_transport(make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    """Make every asynchronous client that LiteLLM builds, for whichever provider, use such a transport."""
     handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
 
-    def transport(*_: Any, **__: Any) -> Any:
-        return provider_egress().transport(refuse_redirects=True)
+    def transport(*_: Any, **__: Any) -> httpx.AsyncBaseTransport:
+        return make()
 
     handler.create_async_transport = staticmethod(transport)
     handler._create_async_transport = staticmethod(transport)
