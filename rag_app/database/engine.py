@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.errors import NotReady, StorageFull
@@ -53,6 +54,17 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     )
 
 
+class Session(AsyncSession):
+    """A session for both kinds of question: `exec` for tables, `execute` for SQL of our own.
+
+    SQLModel warns of `execute` because it does not give back objects; for written-out SQL that is what is wanted.
+    """
+
+    async def execute(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a statement; rows come back as SQLAlchemy gives them."""
+        return await SQLAlchemySession.execute(self, *args, **kwargs)
+
+
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     """One transaction: committed at the end, rolled back on an error.
@@ -60,7 +72,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
     Raises NotReady when the database is away and StorageFull when its disk is full.
     """
     try:
-        async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+        async with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
     except (OperationalError, InterfaceError) as problem:
         raise _translated(problem) from problem

@@ -55,12 +55,17 @@ class Queue:
         job = self._app.configure_task(name, allow_unknown=True, priority=priority, connection=connection, **later)
         await job.defer_async(**arguments)
 
-    async def run(self, jobs: Mapping[str, JobFunction], *, concurrency: int, name: str) -> None:
-        """Run jobs until cancelled; at a stop the jobs under way get a moment to finish."""
+    async def run(self, jobs: Mapping[str, JobFunction], *, concurrency: int, name: str, wait: bool = True) -> None:
+        """Run jobs until cancelled, or without `wait` until none is left.
+
+        At a stop the jobs under way get a moment to finish.
+        """
         for job_name, function in jobs.items():
+            self._app.tasks.pop(job_name, None)  # the same again when a queue is run twice
             self._app.task(name=job_name, pass_context=False)(function)
         await self._app.run_worker_async(
             name=name,
+            wait=wait,
             concurrency=concurrency,
             install_signal_handlers=False,
             listen_notify=True,

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -11,6 +11,7 @@ from rag_app.database.engine import open_engine, resolve_url, transaction
 from rag_app.database.files import FileStore, open_files
 from rag_app.jobs.queue import Queue
 from rag_app.security import KeyRing, secret_key_of
+from rag_app.services.run_registry import RunRegistry
 from rag_app.settings import Settings
 
 
@@ -23,6 +24,8 @@ class Context:
     queue: Queue
     files: FileStore
     keys: KeyRing
+    url: str = field(repr=False)
+    runs: RunRegistry = field(default_factory=RunRegistry)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
         """One transaction; never held while a model streams."""
@@ -40,7 +43,11 @@ async def open_context(settings: Settings, *, url: str | None = None, pool_size:
     queue = Queue(settings.database_direct_url or url)
     try:
         await queue.open()
-        yield Context(settings, engine, queue, open_files(settings), keys)
+        context = Context(settings, engine, queue, open_files(settings), keys, url)
+        try:
+            yield context
+        finally:
+            await context.runs.drain(settings.drain_s)
     finally:
         await queue.close()
         await engine.dispose()

@@ -1,0 +1,109 @@
+"""Door 2: runs queued jobs. The table below says which use case a job triggers."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from uuid import UUID
+
+from rag_app.egress import Egress, Rules
+from rag_app.errors import RagError
+from rag_app.ingestion.pipeline import Workshop
+from rag_app.ingestion.sandbox import ParserPool
+from rag_app.jobs.claims import Claim
+from rag_app.jobs.queue import JobFunction
+from rag_app.services import ingestion
+from rag_app.services.context import Context, open_context
+from rag_app.services.embedding import Vectors, embed_texts
+from rag_app.services.runs import end_abandoned_runs
+from rag_app.settings import Settings
+from rag_app.telemetry import log
+
+CONCURRENCY = 2
+SWEEP_EVERY_S = 5.0
+MERGE_EVERY_S = 20.0
+COLLECT_EVERY_S = 600.0
+
+
+def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
+    """Name of a job -> the use case it triggers."""
+
+    async def ingest(knowledge_base_id: str, versions: list[str]) -> None:
+        target, ids = UUID(knowledge_base_id), [UUID(each) for each in versions]
+        try:
+            await ingestion.ingest_versions(context, workshop, target, ids)
+        except Exception:  # the door: a fault of ours must not leave a document without anybody at it
+            log.exception("job_failed", job="ingest")
+            await ingestion.release_versions(context, target, ids, worker=workshop.worker)
+
+    async def erase(knowledge_base_id: str, document_id: str) -> None:
+        await ingestion.erase_document(context, UUID(knowledge_base_id), UUID(document_id))
+
+    async def collect() -> None:
+        await ingestion.collect(context)
+
+    return {"ingest": ingest, "erase": erase, "collect": collect}
+
+
+async def run_worker(settings: Settings, *, url: str | None = None) -> None:
+    """Work until cancelled or told to stop by a signal."""
+    async with open_context(settings, url=url, pool_size=6) as context:
+        claim = Claim(settings.database_direct_url or context.url)
+        pool = ParserPool()
+        workshop = Workshop(
+            engine=context.engine,
+            files=context.files,
+            pool=pool,
+            egress=Egress(Rules(settings.private_hosts)),
+            embed=partial(_embed, context),
+            worker=claim.number,
+            max_bytes=settings.max_upload_mb * 1_000_000,
+        )
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        try:
+            async with asyncio.TaskGroup() as group:
+                keeper = group.create_task(claim.keep())
+                await claim.held()
+                log.info("worker_started", name=name)
+                chores = [
+                    group.create_task(_regularly(SWEEP_EVERY_S, partial(ingestion.sweep, context))),
+                    group.create_task(_regularly(SWEEP_EVERY_S, partial(end_abandoned_runs, context))),
+                    group.create_task(_regularly(MERGE_EVERY_S, partial(ingestion.merge_all_statistics, context))),
+                    group.create_task(_regularly(COLLECT_EVERY_S, partial(ingestion.collect, context))),
+                ]
+                await context.queue.run(jobs_of(context, workshop), concurrency=CONCURRENCY, name=name)
+                for task in [*chores, keeper]:
+                    task.cancel()
+        finally:
+            await pool.close()
+        log.info("worker_stopped", name=name)
+
+
+async def _embed(context: Context, workspace_id: UUID, model: str, texts: list[str]) -> Vectors:
+    return await embed_texts(context, workspace_id, model, texts, purpose="document")
+
+
+async def _regularly(every_s: float, chore: Callable[[], Awaitable[object]]) -> None:
+    """Do a chore again and again; trouble is logged, and the next round comes."""
+    while True:
+        try:
+            await chore()
+        except RagError as problem:
+            log.warning("chore_failed", code=problem.code)
+        except Exception:  # the door: one bad round must not end the worker
+            log.exception("chore_failed")
+        await asyncio.sleep(every_s)
+
+
+async def main(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; work under way gets a moment to finish."""
+    work = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, lambda: work.cancel() if work else None)
+    try:
+        await run_worker(settings)
+    except asyncio.CancelledError:
+        log.info("worker_stopped")

@@ -1,0 +1,111 @@
+"""Documents from the door to the search, on the real queue, parser and database."""
+
+from collections.abc import AsyncIterator
+
+from rag_app.errors import NotFound
+from rag_app.services.context import Context
+from rag_app.services.documents import (
+    DocumentFilter,
+    delete_document,
+    document_passages,
+    document_text,
+    get_document,
+    list_documents,
+    retry_document,
+)
+from rag_app.services.intake import IncomingFile, IncomingText, add_file, add_texts
+from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, get_knowledge_base
+from rag_app.services.paging import PageRequest
+from rag_app.services.search import Query, search_knowledge_base
+from tests.workspaces import make_actor, open_workshop, work_off
+
+import pytest
+
+GUIDE = b"""# Returns
+
+Customers may return goods within thirty days of delivery.
+
+## Refunds
+
+The refund is paid to the original card within five working days.
+"""
+
+
+async def stream(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def test_a_file_becomes_searchable_and_keeps_where_it_came_from(context: Context) -> None:
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    accepted = await add_file(context, actor, base.id, IncomingFile("guide.md", stream(GUIDE)))
+    assert accepted.id and accepted.error is None and accepted.status == "queued"
+    async with open_workshop(context) as workshop:
+        await work_off(context, workshop)
+    card = await get_document(context, actor, accepted.id)
+    assert (card.status, card.error) == ("ready", None)
+    result = await search_knowledge_base(context, actor, base.id, Query("how long does a refund take?"))
+    best = result.passages[0]
+    text = await document_text(context, actor, accepted.id)
+    assert "five working days" in best.text
+    assert text.text[best.char_from : best.char_to] == best.text
+    assert (await document_passages(context, actor, accepted.id))[0].text in text.text
+
+
+async def test_a_bad_file_fails_with_a_reason_and_harms_no_other(context: Context) -> None:
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    bad = await add_file(context, actor, base.id, IncomingFile("broken.pdf", stream(b"%PDF-1.7 and then nothing")))
+    good = await add_file(context, actor, base.id, IncomingFile("guide.md", stream(GUIDE)))
+    assert bad.id and good.id
+    async with open_workshop(context) as workshop:
+        await work_off(context, workshop)
+    failed = await get_document(context, actor, bad.id)
+    assert failed.status == "failed" and failed.error and failed.error.code == "damaged_file"
+    assert (await get_document(context, actor, good.id)).status == "ready"
+    assert (await retry_document(context, actor, bad.id)).status == "queued"
+
+
+async def test_the_same_bytes_are_the_same_document(context: Context) -> None:
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    first = await add_file(context, actor, base.id, IncomingFile("guide.md", stream(GUIDE)))
+    second = await add_file(context, actor, base.id, IncomingFile("copy.md", stream(GUIDE)))
+    assert second.duplicate and second.id == first.id
+
+
+async def test_a_new_version_replaces_the_old_one_only_when_it_is_ready(context: Context) -> None:
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    async with open_workshop(context) as workshop:
+        [first] = await add_texts(context, actor, base.id, [IncomingText("The fee is ten euros.", "fee")])
+        await work_off(context, workshop)
+        [second] = await add_texts(context, actor, base.id, [IncomingText("The fee is twelve euros.", "fee")])
+        assert second.id == first.id and first.id
+        waiting = await get_document(context, actor, first.id)
+        assert waiting.status == "ready" and waiting.update and waiting.update.status == "queued"
+        found = await search_knowledge_base(context, actor, base.id, Query("what is the fee?"))
+        assert [passage.text for passage in found.passages] == ["The fee is ten euros."]
+        await work_off(context, workshop)
+    found = await search_knowledge_base(context, actor, base.id, Query("what is the fee?"))
+    assert [passage.text for passage in found.passages] == ["The fee is twelve euros."]
+    assert (await get_knowledge_base(context, actor, base.id)).passages == 1
+
+
+async def test_a_deleted_document_is_gone_from_search_at_once(context: Context) -> None:
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    async with open_workshop(context) as workshop:
+        accepted = await add_texts(
+            context, actor, base.id, [IncomingText("Secret recipe: salt."), IncomingText("Pepper.")]
+        )
+        await work_off(context, workshop)
+        assert accepted[0].id
+        await delete_document(context, actor, accepted[0].id)
+        found = await search_knowledge_base(context, actor, base.id, Query("secret recipe salt"))
+        assert "Secret recipe: salt." not in [passage.text for passage in found.passages]
+        with pytest.raises(NotFound):
+            await get_document(context, actor, accepted[0].id)
+        await work_off(context, workshop)
+    page = await list_documents(context, actor, base.id, wanted=DocumentFilter(), page=PageRequest())
+    assert [card.title for card in page.items] == ["Pepper."]
