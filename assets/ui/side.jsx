@@ -1,0 +1,28 @@
+// A panel beside the content: takes the focus when it opens, Esc closes it, and the focus goes back to where it was.
+import { useEffect, useRef } from "react";
+
+export function Side({ onClose, label = "", title = "", subject = "", children }) {
+  const head = useRef(null);
+  useEffect(() => {
+    const before = document.activeElement;
+    return () => before?.isConnected && before.focus?.({ preventScroll: true });
+  }, []);
+  useEffect(() => { head.current?.focus({ preventScroll: true }); }, [subject]);
+  useEffect(() => {
+    const body = head.current?.closest("aside")?.querySelector(".side-body");
+    const mark = body?.querySelector("mark");
+    if (mark) body.scrollTop = Math.max(0, mark.offsetTop - body.offsetTop - 80);
+  }, [subject, children]);
+  const press = (event) => {
+    if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); onClose?.(); }
+  };
+  return (
+    <aside className="side" aria-label={label} onKeyDown={press}>
+      <div className="side-head">
+        <h2 className="grow" tabIndex={-1} ref={head}>{title}</h2>
+        <button type="button" className="btn plain square" aria-label="Close" onClick={() => onClose?.()}>✕</button>
+      </div>
+      <div className="side-body">{children}</div>
+    </aside>
+  );
+}

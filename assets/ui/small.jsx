@@ -1,0 +1,84 @@
+// Small pieces that need the browser: how long ago, copy to the clipboard, whether the connection is encrypted, theme.
+import { useContext, useEffect, useState } from "react";
+import { ColorModeContext } from "$/utils/context-registry";
+
+const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [2592000, "day", 86400], [31536000, "month", 2592000], [Infinity, "year", 31536000]];
+
+function ago(when) {
+  const seconds = (Date.now() - new Date(when).getTime()) / 1000;
+  if (!Number.isFinite(seconds)) return "";
+  if (seconds < 45) return "just now";
+  const [, unit, size] = STEPS.find(([limit]) => seconds < limit);
+  return new Intl.RelativeTimeFormat(undefined, { style: "short" }).format(-Math.round(seconds / size), unit);
+}
+
+export function Age({ when = "" }) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((n) => n + 1), 30000);
+    tick(1);
+    return () => clearInterval(timer);
+  }, []);
+  if (!when) return null;
+  return <time dateTime={when} title={new Date(when).toLocaleString()} className="nowrap">{ago(when)}</time>;
+}
+
+export function Copy({ text = "", label = "Copy", className = "btn plain mini" }) {
+  const [done, setDone] = useState(false);
+  useEffect(() => {
+    if (!done) return undefined;
+    const timer = setTimeout(() => setDone(false), 1600);
+    return () => clearTimeout(timer);
+  }, [done]);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    setDone(true);
+  };
+  return <button type="button" className={className} onClick={copy} aria-live="polite">{done ? "Copied" : label}</button>;
+}
+
+const LOCAL = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
+export function Unencrypted() {
+  const [kind, setKind] = useState("");
+  useEffect(() => {
+    if (location.protocol === "http:") setKind(LOCAL.test(location.hostname) ? "local" : "open");
+  }, []);
+  if (!kind) return null;
+  const text = kind === "local"
+    ? "Not encrypted (http): fine on this computer, not over a network."
+    : "This connection is not encrypted: passwords and documents can be read on the way. Put the server behind https.";
+  return <div className={kind === "local" ? "banner quiet" : "banner warn"} role="note">{text}</div>;
+}
+
+export function Theme() {
+  const { resolvedColorMode, toggleColorMode } = useContext(ColorModeContext);
+  const [ready, setReady] = useState(false);
+  useEffect(() => setReady(true), []);
+  const dark = ready && resolvedColorMode === "dark";
+  return (
+    <button type="button" className="nav-link" aria-pressed={dark} onClick={toggleColorMode}>
+      <svg className="icon" viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="2" aria-hidden="true">
+        <circle cx="12" cy="12" r="9" /><path d="M12 3a9 9 0 0 1 0 18z" fill="currentColor" />
+      </svg>
+      {dark ? "Light colours" : "Dark colours"}
+    </button>
+  );
+}
+
+export function Ticker({ every = 2000, onTick }) {
+  useEffect(() => {
+    const timer = setInterval(() => { if (document.visibilityState === "visible") onTick?.(); }, every);
+    return () => clearInterval(timer);
+  }, [every, onTick]);
+  return null;
+}

@@ -1,0 +1,118 @@
+"""/documents/[doc_id]: how a document was read, and how it was cut."""
+
+import reflex as rx
+
+from rag_app.components.browser import Ticker
+from rag_app.components.furniture import badge, box, empty, icon, link_button, page_head, problem, skeleton, tab
+from rag_app.pages.frame import Page, framed
+from rag_app.state.document import DocumentState
+from rag_app.state.rows import CutRow, ReadBlock
+
+
+def _block(block: ReadBlock) -> rx.Component:
+    return rx.match(
+        block.kind,
+        ("page", rx.el.div(block.text, class_name="page-break", role="separator")),
+        ("heading", rx.el.span(block.text, class_name="read-heading", role="heading", aria_level=block.level)),
+        ("table", rx.el.code(block.text, class_name="read-table", tab_index=0)),
+        ("code", rx.el.code(block.text, class_name="read-table", tab_index=0)),
+        rx.el.div(block.text),
+    )
+
+
+def _cut(cut: CutRow) -> rx.Component:
+    return rx.el.li(
+        rx.el.div(
+            rx.el.strong(f"{cut.ordinal}", class_name="num"),
+            rx.el.span(cut.heading, class_name="grow cut"),
+            rx.el.span(cut.pages, class_name="nowrap"),
+            rx.el.span(cut.extent, class_name="num nowrap"),
+            class_name="row small muted",
+        ),
+        rx.el.p(cut.text, class_name="passage", style={"color": "var(--text)"}),
+        class_name="cutting stack tight",
+        key=cut.id,
+        id=cut.id,
+    )
+
+
+def _read() -> rx.Component:
+    return rx.cond(
+        DocumentState.blocks.length() > 0,
+        rx.el.article(
+            rx.foreach(DocumentState.blocks, _block),
+            rx.cond(
+                DocumentState.cut_short,
+                box("The text goes on; only its beginning is shown here. The original holds it all.", tone="info"),
+                rx.fragment(),
+            ),
+            class_name="reading card stack tight",
+            dir="auto",
+        ),
+        rx.cond(
+            DocumentState.row.busy,
+            empty("Not read yet", "The text appears here as soon as it has been read.", sign="hourglass"),
+            empty("No text", "Nothing could be read from this document.", sign="file_x"),
+        ),
+    )
+
+
+def _cuts() -> rx.Component:
+    return rx.cond(
+        DocumentState.cuts.length() > 0,
+        rx.el.ol(
+            rx.foreach(DocumentState.cuts, _cut),
+            class_name="stack",
+            style={"list_style": "none", "padding": "0"},
+        ),
+        empty("No passages", "A document is cut into passages once it has been read.", sign="scissors"),
+    )
+
+
+def content() -> rx.Component:
+    """The page."""
+    row = DocumentState.row
+    return framed(
+        page_head(
+            rx.cond(row.title != "", row.title, "Document"),
+            rx.cond(
+                DocumentState.original_url != "",
+                link_button(icon("file_down"), "Original", href=DocumentState.original_url, target="_blank"),
+                rx.fragment(),
+            ),
+            text=rx.el.span(DocumentState.facts, class_name="num"),
+        ),
+        rx.el.a(
+            "← ",
+            DocumentState.kb_name,
+            href=f"/knowledge/{DocumentState.kb_id}",
+            class_name="crumb",
+            style={"order": "-1", "margin_bottom": "-16px"},
+        ),
+        problem(DocumentState.missing),
+        rx.cond(
+            DocumentState.loaded,
+            rx.fragment(
+                rx.cond(
+                    row.tone != "ready",
+                    rx.el.div(badge(row.status, tone=row.tone), row.phase, class_name="row"),
+                    rx.fragment(),
+                ),
+                problem(row.error),
+                rx.el.div(
+                    tab("How it was read", chosen=DocumentState.tab == "read", on_click=DocumentState.show_tab("read")),
+                    tab("How it was cut", chosen=DocumentState.tab == "cut", on_click=DocumentState.show_tab("cut")),
+                    class_name="tabs",
+                    role="tablist",
+                    aria_label="Views of this document",
+                ),
+                rx.cond(DocumentState.tab == "cut", _cuts(), _read()),
+            ),
+            rx.cond(DocumentState.missing == "", skeleton(8), rx.fragment()),
+        ),
+        rx.cond(row.busy, Ticker.create(every=1500, on_tick=DocumentState.refresh), rx.fragment()),
+        here="knowledge",
+    )
+
+
+PAGES = (Page("/documents/[doc_id]", "Document · rag_app", content, (DocumentState.load,)),)

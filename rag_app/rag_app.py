@@ -1,0 +1,99 @@
+"""Door 1, the web: builds the Reflex app, mounts the API, wraps both in the boundary. Wiring only."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import reflex as rx
+from starlette.types import ASGIApp
+
+from rag_app.api.app import create_api
+from rag_app.api.boundary import Boundary, Surroundings
+from rag_app.api.built_pages import read_built_pages
+from rag_app.components.shell import gate_page
+from rag_app.pages import (
+    account,
+    bots,
+    document,
+    documents,
+    gates,
+    knowledge_list,
+    people,
+)
+from rag_app.services.context import open_context
+from rag_app.settings import get_settings
+from rag_app.state.guard import Guard
+from rag_app.state.session import SessionState
+from rag_app.state.surroundings import provide
+from rag_app.telemetry import log
+
+BUILT = Path(".web/build/client")
+PAGES = (
+    *gates.PAGES,
+    *bots.PAGES,
+    *knowledge_list.PAGES,
+    *documents.PAGES,
+    *document.PAGES,
+    *people.PAGES,
+    *account.PAGES,
+)
+_OPEN_ROUTES = frozenset(page.route for page in gates.PAGES)
+
+api = create_api()
+
+
+class WebApp(rx.App):
+    """Reflex with the boundary around everything it serves."""
+
+    def __call__(self) -> ASGIApp:
+        """The ASGI application."""
+        settings = get_settings()
+        inner = super().__call__()
+        around = Surroundings(settings.trusted_proxy_hops, settings.public_url)
+        return Boundary(inner, read_built_pages(BUILT), around)
+
+
+@asynccontextmanager
+async def surroundings() -> AsyncIterator[None]:
+    """Open the context of the services for as long as the web process serves."""
+    async with open_context(get_settings()) as context:
+        provide(context)
+        api.state.context = context
+        try:
+            yield
+        finally:
+            provide(None)
+            api.state.context = None
+
+
+def _failed(exception: Exception) -> None:
+    """An event ended with an error that nobody expected: it goes to the log, the page says so where it can."""
+    log.error("event_failed", error=type(exception).__name__)
+
+
+def _missing() -> rx.Component:
+    back = rx.el.a("Back to the start", href="/", class_name="btn")
+    return gate_page("Nothing here", back, text="This page does not exist.")
+
+
+app = WebApp(
+    toaster=None,
+    stylesheets=["/app.css"],
+    html_lang="en",
+    app_wraps={},
+    api_transformer=[api],
+    backend_exception_handler=_failed,
+    head_components=[
+        rx.el.link(rel="icon", href="/icon.svg", type="image/svg+xml"),
+        rx.el.meta(name="color-scheme", content="light dark"),
+    ],
+)
+app.add_middleware(Guard())
+app.register_lifespan_task(surroundings)
+if app.sio is not None:
+    # The boundary has compared Origin and Host already, and knows about proxies; the list of the framework is fixed.
+    app.sio.eio.cors_allowed_origins = []
+for page in PAGES:
+    first = () if page.route in _OPEN_ROUTES else (SessionState.enter,)
+    app.add_page(page.content, route=page.route, title=page.title, on_load=[*first, *page.on_load])
+app.add_page(_missing, route="404", title="Nothing here · rag_app")

@@ -1,0 +1,100 @@
+"""One document: how it was read, and how it was cut."""
+
+from uuid import UUID
+
+import reflex as rx
+
+from rag_app.errors import Conflict
+from rag_app.services.documents import DocumentText, document_passages, document_text, get_document
+from rag_app.state.documents import document_row
+from rag_app.state.rows import CutRow, DocumentRow, ReadBlock
+from rag_app.state.session import SessionState
+from rag_app.state.surroundings import surroundings
+from rag_app.state.wording import counted, pages
+
+# A websocket message has its limits, and so has a reader: the rest is in the original.
+MOST_CHARS = 300_000
+MOST_CUTS = 600
+
+
+class DocumentState(SessionState):
+    """What /documents/[doc_id] shows."""
+
+    row: DocumentRow = DocumentRow("", "", "", "", "", 0, False, "", "", "", "", "", False, False, "")
+    kb_id: str = ""
+    kb_name: str = ""
+    facts: str = ""
+    blocks: list[ReadBlock] = []
+    cuts: list[CutRow] = []
+    tab: str = "read"
+    loaded: bool = False
+    missing: str = ""
+    cut_short: bool = False
+    original_url: str = ""
+
+    @rx.event
+    async def load(self) -> None:
+        """Open the page."""
+        self.loaded, self.blocks, self.cuts, self.tab = False, [], [], "read"
+        await self._read()
+
+    @rx.event
+    async def refresh(self) -> None:
+        """Read again while the document is on its way."""
+        if self.row.busy and self.segment(0) == "documents":
+            await self._read()
+
+    async def _read(self) -> None:
+        async with self.trying("missing"):
+            actor, context, document_id = await self.recognise(), surroundings(), self.segment_id(1)
+            card = await get_document(context, actor, document_id)
+            self.row = document_row(card)
+            self.kb_id, self.kb_name = str(card.knowledge_base_id), card.knowledge_base_name
+            self.original_url = f"/api/v1/documents/{document_id}/original" if card.has_original else ""
+            facts = [self.row.size, f"language: {card.language}" if card.language else ""]
+            facts.append(counted(card.pages, "page") if card.pages else "")
+            facts.append(counted(card.passages, "passage") if card.status == "ready" else "")
+            self.facts = " · ".join(fact for fact in facts if fact and fact != "–")
+            await self._read_content(document_id)
+            self.loaded = True
+
+    async def _read_content(self, document_id: UUID) -> None:
+        context, actor = surroundings(), await self.actor()
+        try:
+            found = await document_text(context, actor, document_id)
+        except Conflict:
+            return
+        self.blocks, self.cut_short = read_blocks(found)
+        stored = await document_passages(context, actor, document_id)
+        self.cuts = [
+            CutRow(
+                id=str(each.id),
+                ordinal=each.ordinal + 1,
+                text=each.text,
+                heading=each.heading,
+                pages=pages(each.page_from, each.page_to),
+                extent=counted(each.char_to - each.char_from, "character"),
+            )
+            for each in stored[:MOST_CUTS]
+        ]
+
+    @rx.event
+    def show_tab(self, tab: str) -> None:
+        """As it was read, or as it was cut."""
+        self.tab = tab if tab in ("read", "cut") else "read"
+
+
+def read_blocks(found: DocumentText) -> tuple[list[ReadBlock], bool]:
+    """The text as blocks with page breaks between them, and whether it was cut short."""
+    shown: list[ReadBlock] = []
+    waiting = sorted(found.pages, key=lambda page: page.char_from)
+    for block in found.blocks:
+        if block.char_from >= MOST_CHARS:
+            return shown, True
+        while waiting and waiting[0].char_from <= block.char_from:
+            shown.append(ReadBlock("page", f"Page {waiting.pop(0).page}"))
+        shown.append(ReadBlock(block.kind, found.text[block.char_from : block.char_to], block.level))
+    if not found.blocks and found.text:
+        shown.append(ReadBlock("paragraph", found.text[:MOST_CHARS]))
+    shown.extend(ReadBlock("page", f"Page {page.page}") for page in waiting)
+    return shown, False

@@ -1,0 +1,82 @@
+"""The list of knowledge bases: load, narrow, create."""
+
+from typing import Any
+
+import reflex as rx
+
+from rag_app.services.knowledge import KnowledgeBaseCard, NewKnowledgeBase, create_knowledge_base, list_knowledge_bases
+from rag_app.services.paging import PageRequest
+from rag_app.state.rows import KnowledgeRow
+from rag_app.state.session import SessionState, as_text
+from rag_app.state.surroundings import surroundings
+from rag_app.state.wording import counted
+
+
+class KnowledgeListState(SessionState):
+    """What /knowledge shows."""
+
+    rows: list[KnowledgeRow] = []
+    total: int = 0
+    loaded: bool = False
+    words: str = ""
+    form_open: bool = False
+    form_problem: str = ""
+    problem: str = ""
+    _all: list[KnowledgeRow] = []
+
+    @rx.event
+    async def load(self) -> None:
+        """Read the list."""
+        async with self.trying("problem"):
+            actor = await self.recognise()
+            cards = (await list_knowledge_bases(surroundings(), actor, PageRequest(limit=200))).items
+            self._all = [knowledge_row(card) for card in cards]
+            self._show()
+            self.loaded = True
+
+    @rx.event
+    def narrow(self, words: str) -> None:
+        """Show only what holds the words."""
+        self.words = as_text(words, 200)
+        self._show()
+
+    def _show(self) -> None:
+        wanted = self.words.casefold().split()
+        self.rows = [row for row in self._all if all(word in row.name.casefold() for word in wanted)]
+        self.total = len(self._all)
+
+    @rx.event
+    def open_form(self) -> None:
+        """Ask for the name of a new knowledge base."""
+        self.form_open, self.form_problem = True, ""
+
+    @rx.event
+    def close_form(self) -> None:
+        """Never mind."""
+        self.form_open = False
+
+    @rx.event
+    async def create_one(self, form: dict[str, Any]) -> Any:
+        """Make a knowledge base and open it."""
+        new = NewKnowledgeBase(as_text(form.get("name")), as_text(form.get("description")))
+        target = None
+        async with self.trying("form_problem"):
+            card = await create_knowledge_base(surroundings(), await self.actor(), new)
+            self.form_open = False
+            target = rx.redirect(f"/knowledge/{card.id}")
+        return target
+
+
+def knowledge_row(card: KnowledgeBaseCard) -> KnowledgeRow:
+    """A knowledge base as the list shows it."""
+    return KnowledgeRow(
+        id=str(card.id),
+        name=card.name,
+        description=card.description,
+        documents=counted(card.documents.total, "document"),
+        passages=counted(card.passages, "passage"),
+        restricted=card.access == "restricted",
+        working=card.documents.queued + card.documents.working,
+        failed=card.documents.failed,
+        created_at=card.created_at.isoformat(),
+    )

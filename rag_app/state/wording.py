@@ -1,0 +1,51 @@
+"""How figures are written for people: sizes, counts, shares, times."""
+
+_UNITS = ("bytes", "KB", "MB", "GB", "TB")
+
+
+def size(byte_count: int | None) -> str:
+    """1536 -> “1.5 KB”; unknown -> “–”."""
+    if byte_count is None:
+        return "–"
+    figure, unit = float(byte_count), 0
+    while figure >= 1000 and unit < len(_UNITS) - 1:
+        figure, unit = figure / 1000, unit + 1
+    return f"{int(figure)} {_UNITS[0]}" if unit == 0 else f"{figure:.{0 if figure >= 100 else 1}f} {_UNITS[unit]}"
+
+
+def count(number: int | None) -> str:
+    """12345 -> “12,345”; unknown -> “–”."""
+    return "–" if number is None else f"{number:,}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """(1, "document") -> “1 document”, (2, "document") -> “2 documents”."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def percent(part: float) -> int:
+    """0..1 -> 0..100, kept inside."""
+    return round(min(1.0, max(0.0, part)) * 100)
+
+
+def milliseconds(duration: float | None) -> str:
+    """4.2 -> “4.2 ms”, 1530 -> “1.5 s”; unknown -> “–”."""
+    if duration is None:
+        return "–"
+    if duration >= 1000:
+        return f"{duration / 1000:.1f} s"
+    return f"{duration:.1f} ms" if duration < 10 else f"{duration:.0f} ms"
+
+
+def pages(page_from: int | None, page_to: int | None) -> str:
+    """(3, 3) -> “page 3”, (3, 4) -> “pages 3–4”, (None, None) -> “”."""
+    if page_from is None:
+        return ""
+    if page_to is None or page_to == page_from:
+        return f"page {page_from}"
+    return f"pages {page_from}–{page_to}"
+
+
+def money(microusd: int | None) -> str:
+    """Micro-dollars as dollars: 1234 -> “$0.0012”; unknown -> “”."""
+    return "" if microusd is None else f"${microusd / 1_000_000:.4f}"
