@@ -29,10 +29,13 @@ PROBE_EVERY_S = 0.1
 WAY_OUT_S = 1.2
 
 
-async def up(settings: Settings, *, worker: bool = True) -> None:
-    """Run the whole product until SIGINT or SIGTERM. Raises StartError, one line with the fix, when it cannot run."""
+async def up(settings: Settings, *, worker: bool = True, app: str = "") -> None:
+    """Run the whole product until SIGINT or SIGTERM. Raises StartError, one line with the fix, when it cannot run.
+
+    `app` serves another ASGI application (`module:name`) than the product's own.
+    """
     stopping = asyncio.Event()
-    house = House(settings, with_worker=worker)
+    house = House(settings, with_worker=worker, app=app)
 
     def stop() -> None:
         if stopping.is_set():
@@ -57,7 +60,8 @@ async def up(settings: Settings, *, worker: bool = True) -> None:
 class House:
     """Everything that runs, and the order in which it comes and goes."""
 
-    def __init__(self, settings: Settings, *, with_worker: bool) -> None:
+    def __init__(self, settings: Settings, *, with_worker: bool, app: str = "") -> None:
+        self._app = ["--app", app] if app else []
         self._settings = settings
         self._claim = FolderClaim(settings.data_dir.absolute() / "lock")
         self._database = EmbeddedPostgres(settings.data_dir) if settings.embedded else None
@@ -147,7 +151,7 @@ class House:
         if self._door is None:
             raise StartError("The port is not open.")
         descriptor = self._door.fileno()
-        arguments = [sys.executable, "-m", "rag_app.launcher", "--listen-fd", str(descriptor)]
+        arguments = [sys.executable, "-m", "rag_app.launcher", "--listen-fd", str(descriptor), *self._app]
         return self._spawn(arguments, descriptor)
 
     def _start_worker(self) -> subprocess.Popen[bytes]:

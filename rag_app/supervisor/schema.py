@@ -4,8 +4,6 @@ A process of its own, so that what it needs for a second does not stay in the me
 """
 
 import asyncio
-import importlib
-import inspect
 import json
 import sys
 from typing import Any
@@ -23,7 +21,7 @@ def bring_up_to_date(settings: Settings) -> dict[str, Any]:
     """Migrate; returns {"setup_link": the one-time link, null once there is a user}. Raises StartError with the fix."""
     url = settings.database_direct_url or resolve_url(settings)
     upgrade(url)
-    return {"setup_link": None if _has_users(url) else _setup_link(settings)}
+    return {"setup_link": None if _has_users(url) else asyncio.run(_setup_link(settings))}
 
 
 def _has_users(url: str) -> bool:
@@ -32,11 +30,13 @@ def _has_users(url: str) -> bool:
     return bool(row and row[0])
 
 
-def _setup_link(settings: Settings) -> str | None:
-    setup: Any = importlib.import_module("rag_app.services.setup")  # heavy, and needed only before the first user
-    made = setup.setup_link(settings)
-    link: str | None = asyncio.run(made) if inspect.iscoroutine(made) else made
-    return link
+async def _setup_link(settings: Settings) -> str | None:
+    # Heavy, and needed only before the first user.
+    from rag_app.services.context import open_context
+    from rag_app.services.setup import setup_link
+
+    async with open_context(settings, pool_size=2) as context:
+        return await setup_link(context)
 
 
 def main() -> int:
