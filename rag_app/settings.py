@@ -98,7 +98,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read and check the settings. Raises SettingsError that names each wrong setting, its problem and the right form."""
+    """Read and check the settings. Raises SettingsError that names each wrong one, its problem and the right form."""
     _refuse_unknown()
     try:
         return Settings(**overrides)
