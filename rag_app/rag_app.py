@@ -14,6 +14,7 @@ from rag_app.components.shell import gate_page
 from rag_app.pages import (
     account,
     bots,
+    chat,
     document,
     documents,
     gates,
@@ -30,6 +31,7 @@ from rag_app.telemetry import log
 BUILT = Path(".web/build/client")
 PAGES = (
     *gates.PAGES,
+    *chat.PAGES,
     *bots.PAGES,
     *knowledge_list.PAGES,
     *documents.PAGES,

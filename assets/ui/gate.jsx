@@ -48,8 +48,8 @@ export function Gate({ action, method = "POST", submit = "Continue", next = "/",
   return (
     <form className="plain" onSubmit={send}>
       {children}
-      <div role="alert">{problem && <div className="box bad">{problem}</div>}</div>
-      <div role="status">{done && <div className="box good">{done}</div>}</div>
+      <div role="alert" className="alert-slot">{problem && <div className="box bad">{problem}</div>}</div>
+      <div role="status" className="alert-slot">{done && <div className="box good">{done}</div>}</div>
       <button type="submit" className="btn primary" disabled={busy || (withToken && !token)}>{busy ? "One moment…" : submit}</button>
     </form>
   );

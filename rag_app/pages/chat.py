@@ -84,7 +84,7 @@ def _option(choice: Choice) -> rx.Component:
 def _head() -> rx.Component:
     return rx.el.header(
         sign_button("panel_left", "Chats", look="plain square only-narrow", on_click=TalksState.open_list),
-        rx.el.label(rx.el.span("Ask", class_name="sr"), class_name="sr", html_for="target"),
+        rx.el.label("Ask", class_name="sr", html_for="target"),
         rx.cond(
             ChatState.targets.length() > 0,
             rx.el.select(
@@ -101,7 +101,7 @@ def _head() -> rx.Component:
 
 
 def _suggestion(question: str) -> rx.Component:
-    return button(icon("message_circle_question_mark"), question, on_click=ChatState.ask(question), key=question)
+    return button(icon("message_circle_question"), question, on_click=ChatState.ask(question), key=question)
 
 
 def _welcome() -> rx.Component:

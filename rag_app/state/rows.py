@@ -119,14 +119,12 @@ class CitationRow:
     n: int
     title: str
     page: str
+    first_page: int
     quote: str
-    knowledge_base_id: str
     document_id: str
     version_id: str
-    passage_id: str
     char_from: int
     char_to: int
-    url: str
 
 
 @dataclass

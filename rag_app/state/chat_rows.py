@@ -1,0 +1,58 @@
+"""Messages and citations as the thread shows them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from rag_app.services.conversations import MessageCard
+from rag_app.state.rows import CitationRow, MessageRow
+from rag_app.state.wording import milliseconds, money, pages
+
+_MARKER = re.compile(r"\s?\[\d{1,4}\]")
+
+
+def citation_row(data: Mapping[str, Any]) -> CitationRow:
+    """A citation as a chip and its panel need it."""
+    return CitationRow(
+        n=data["n"],
+        title=data["title"],
+        page=pages(data["page_from"], data["page_to"]),
+        first_page=data["page_from"] or 0,
+        quote=data["quote"],
+        document_id=str(data["document_id"]),
+        version_id=str(data["version_id"]),
+        char_from=data["char_from"],
+        char_to=data["char_to"],
+    )
+
+
+def message_row(message: MessageCard) -> MessageRow:
+    """A turn as the thread shows it."""
+    return MessageRow(
+        id=str(message.id),
+        role=message.role,
+        text=message.text,
+        status=message.status,
+        citations=[citation_row(each) for each in message.citations],
+        model=message.model,
+        abstained=message.abstained,
+        error=message.error.message if message.error else "",
+        meta=_meta(message) if message.role == "assistant" else "",
+        rating=message.feedback.rating if message.feedback else 0,
+    )
+
+
+def _meta(message: MessageCard) -> str:
+    """Model, time and cost, as far as known."""
+    cost = message.usage.get("cost_microusd")
+    parts = [
+        "quoted, no model" if message.model == "local/extractive" else message.model,
+        milliseconds(message.timings_ms["total"]) if "total" in message.timings_ms else "",
+        money(cost) if cost else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def without_sources(text: str) -> str:
+    """The words of an answer without its markers, for a screen reader."""
+    return _MARKER.sub("", text)

@@ -1,0 +1,67 @@
+"""The panel beside a thread: the quote of a citation in the text around it."""
+
+import reflex as rx
+
+import rag_app.services.documents as documents
+from rag_app.errors import VersionGone
+from rag_app.state.rows import CitationRow
+from rag_app.state.session import SessionState, as_id
+from rag_app.state.surroundings import surroundings
+
+AROUND_CHARS = 700
+
+
+class PassageViewState(SessionState):
+    """What the panel shows; the state of a thread is its child."""
+
+    panel_open: bool = False
+    panel_message: str = ""
+    panel_n: int = 0
+    panel_subject: str = ""
+    panel_title: str = ""
+    panel_place: str = ""
+    panel_before: str = ""
+    panel_quote: str = ""
+    panel_after: str = ""
+    panel_document: str = ""
+    panel_original: str = ""
+    panel_problem: str = ""
+
+    @rx.event
+    def close_panel(self) -> None:
+        """Close the panel."""
+        self.close_view()
+
+    def close_view(self) -> None:
+        """Close the panel; no event."""
+        self.panel_open, self.panel_message, self.panel_n, self.panel_subject = False, "", 0, ""
+
+    async def open_view(self, message_id: str, citation: CitationRow) -> None:
+        """Show a citation; no event."""
+        self.panel_open, self.panel_message, self.panel_n = True, message_id, citation.n
+        self.panel_subject = f"{message_id}-{citation.n}"
+        self.panel_title, self.panel_place = citation.title, citation.page
+        self.panel_before, self.panel_quote, self.panel_after = "", citation.quote, ""
+        self.panel_document = f"/documents/{citation.document_id}"
+        self.panel_original = ""
+        async with self.trying("panel_problem"):
+            await self._read_around(citation)
+
+    async def _read_around(self, citation: CitationRow) -> None:
+        context, actor = surroundings(), await self.actor()
+        document_id = as_id(citation.document_id)
+        card = await documents.get_document(context, actor, document_id)
+        if card.has_original:
+            page = f"#page={citation.first_page}" if citation.first_page else ""
+            self.panel_original = f"/api/v1/documents/{citation.document_id}/original{page}"
+        try:
+            found = await documents.document_text(context, actor, document_id, as_id(citation.version_id))
+        except VersionGone:
+            self.panel_problem = "The document has changed since; this is the passage as it was."
+            return
+        start, end = citation.char_from, citation.char_to
+        before = found.text[max(0, start - AROUND_CHARS) : start]
+        after = found.text[end : end + AROUND_CHARS]
+        self.panel_before = f"…{before}" if start > AROUND_CHARS else before
+        self.panel_after = f"{after}…" if end + AROUND_CHARS < len(found.text) else after
+        self.panel_quote = found.text[start:end]
