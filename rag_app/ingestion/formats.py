@@ -85,13 +85,13 @@ def sniff(filename: str, media_type: str | None, head: bytes) -> Format:
     Raises EmptyFile, UnsupportedType (a kind that cannot be read) or MislabelledFile (the name says another kind
     than the content); both name what was seen.
     """
-    if not head:
+    if len(head) < HEAD_BYTES and not head.strip(b"\x00 \t\r\n"):
         raise EmptyFile()
     named = _named(filename, media_type)
     seen = _seen(head)
     if seen is not None:
         return _agreed(seen, named, filename)
-    foreign = _foreign(head)
+    foreign = _foreign(head, named)
     if foreign:
         raise _refusal(foreign, named, filename)
     if named in (Format.PDF, Format.DOCX):
@@ -135,7 +135,9 @@ def _agreed(seen: Format, named: Format | None, filename: str) -> Format:
     )
 
 
-def _foreign(head: bytes) -> str:
+def _foreign(head: bytes, named: Format | None) -> str:
+    if named is Format.DOCX and head.startswith(_FOREIGN_MAGIC[0][0]):
+        return ""  # an encrypted docx is packed like an old Office file: its parser tells them apart
     for magic, what in _FOREIGN_MAGIC:
         if head.startswith(magic):
             return what

@@ -1,5 +1,6 @@
 """Reads web pages: the main text of an article page, everything visible of any other."""
 
+import logging
 import re
 from typing import Any
 
@@ -78,6 +79,7 @@ def _article(source: str) -> Draft | None:
     """The main text as trafilatura finds it, None when it finds none."""
     from trafilatura import bare_extraction  # half a second to import, and only article pages need it
 
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     try:
         found: Any = bare_extraction(source, include_comments=False, include_tables=True, with_metadata=False)
     except (ValueError, AttributeError, TypeError, RecursionError):  # it trips over some broken pages

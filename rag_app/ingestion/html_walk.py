@@ -110,17 +110,17 @@ class Walker:
             self._inline.append("\x00")
         elif tag in _HEADINGS:
             self._flush()
-            self._draft.add("heading", one_line(node.text() or ""), level=_HEADINGS[tag])
+            self._draft.add("heading", one_line(self._seen_text(node)), level=_HEADINGS[tag])
         elif tag == "pre":
             self._flush()
-            self._draft.add("code", node.text() or "")
+            self._draft.add("code", self._seen_text(node))
         elif tag in ("ul", "ol", "menu"):
             self._flush()
             self._draft.add("list", "\n".join(self._items(node, depth, 0)))
         elif tag == "table" and self._add_table(node):
             return
         elif depth >= _DEPTH:
-            self._inline.append(node.text() or "")
+            self._inline.append(self._seen_text(node))
         elif tag in _BLOCKS or tag == "table":
             self._flush()
             self._walk(node, depth + 1)
@@ -140,6 +140,23 @@ class Walker:
         if "hidden" in attributes or _HIDDEN_STYLE.search(attributes.get("style") or ""):
             return True
         return self._skip_frame and (tag in _FRAME or attributes.get("role") in _FRAME_ROLES)
+
+    def _seen_text(self, element: LexborNode) -> str:
+        """All visible text below an element, in order, with spaces between blocks."""
+        out: list[str] = []
+        waiting = [element.child] if element.child is not None else []
+        while waiting:
+            node = waiting.pop()
+            if node.next is not None:
+                waiting.append(node.next)
+            tag = node.tag or ""
+            if tag == "-text":
+                out.append(node.text(deep=False) or "")
+            elif not self._is_unseen(node, tag):
+                out.append("\n" if tag == "br" else " " if tag in _BLOCKS else "")
+                if node.child is not None:
+                    waiting.append(node.child)
+        return "".join(out)
 
     def _items(self, parent: LexborNode, depth: int, indent: int) -> list[str]:
         """One line per item; the lists inside an item follow it, indented."""
@@ -184,13 +201,13 @@ class Walker:
         if table.css_first("table table, td h1, td h2, td h3, td p + p") is not None:
             return False
         rows = [row for row in table.css("tr") if not self._is_unseen(row, "tr")]
-        grid = cell_grid(_spanned(rows))
+        grid = cell_grid(self._spanned(rows))
         if len(grid) < 2 or max(len(row) for row in grid) < 2:
             return False
         self._flush()
         caption = table.css_first("caption")
         if caption is not None:
-            self._draft.add("paragraph", one_line(caption.text() or ""))
+            self._draft.add("paragraph", one_line(self._seen_text(caption)))
         heads = 0
         while heads < len(rows) - 1 and rows[heads].css_first("th") is not None and rows[heads].css_first("td") is None:
             heads += 1
@@ -198,24 +215,23 @@ class Walker:
         self._draft.add("table", text, header_chars=header_chars)
         return True
 
-
-def _spanned(rows: Sequence[LexborNode]) -> list[list[str]]:
-    """Cell texts with merged cells filled up by empty ones, so that columns stay in line."""
-    grid: list[list[str]] = []
-    blocked: dict[int, int] = {}  # column -> how many more rows a cell above reaches into it
-    for row in rows:
-        line: list[str] = []
-        following: dict[int, int] = {column: left - 1 for column, left in blocked.items() if left > 1}
-        for cell in row.css("th, td"):
-            while len(line) in blocked:
-                line.append("")
-            across, down = _span(cell, "colspan"), _span(cell, "rowspan")
-            if down > 1:
-                following.update({len(line) + step: down - 1 for step in range(across)})
-            line.extend([one_line(cell.text(separator=" ") or "")] + [""] * (across - 1))
-        grid.append(line)
-        blocked = following
-    return grid
+    def _spanned(self, rows: Sequence[LexborNode]) -> list[list[str]]:
+        """Cell texts with merged cells filled up by empty ones, so that columns stay in line."""
+        grid: list[list[str]] = []
+        blocked: dict[int, int] = {}  # column -> how many more rows a cell above reaches into it
+        for row in rows:
+            line: list[str] = []
+            following: dict[int, int] = {column: left - 1 for column, left in blocked.items() if left > 1}
+            for cell in row.css("th, td"):
+                while len(line) in blocked:
+                    line.append("")
+                across, down = _span(cell, "colspan"), _span(cell, "rowspan")
+                if down > 1:
+                    following.update({len(line) + step: down - 1 for step in range(across)})
+                line.extend([one_line(self._seen_text(cell))] + [""] * (across - 1))
+            grid.append(line)
+            blocked = following
+        return grid
 
 
 def _span(cell: LexborNode, name: str) -> int:

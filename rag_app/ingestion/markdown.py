@@ -1,6 +1,7 @@
 """Reads Markdown: the text stays the source itself, its structure comes from a CommonMark parser."""
 
 import re
+from itertools import zip_longest
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -29,7 +30,7 @@ def parse_markdown(source: str) -> ParsedDocument:
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     blocks: list[Block] = []
     title = metadata.get("title", "")
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, following in zip_longest(tokens, tokens[1:]):
         block = _block(token, text, starts)
         if block is None:
             continue

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Protocol
 
 from rag_app.ingestion.pdf_words import Word
 
@@ -70,7 +71,7 @@ def fragments_of(words: list[Word]) -> list[Fragment]:
 
 def _continues(fragment: Fragment, word: Word) -> bool:
     last = fragment.words[-1]
-    if not overlaps(last.top, last.bottom, word.top, word.bottom):
+    if not overlaps(last, word):
         return False
     size = min(last.bottom - last.top, word.bottom - word.top)
     gap = word.x0 - last.x1
@@ -80,14 +81,19 @@ def _continues(fragment: Fragment, word: Word) -> bool:
     return bool(-0.5 * size <= left_gap <= _WIDE_GAP * size and _RTL.search(word.text + last.text))
 
 
-def overlaps(top: float, bottom: float, other_top: float, other_bottom: float) -> bool:
-    """Whether two vertical extents lie on one line."""
-    shared = min(bottom, other_bottom) - max(top, other_top)
-    return shared > _SAME_LINE * min(bottom - top, other_bottom - other_top)
+class _HasHeight(Protocol):
+    top: float
+    bottom: float
+
+
+def overlaps(one: _HasHeight, other: _HasHeight) -> bool:
+    """Whether two things lie on one line."""
+    shared = min(one.bottom, other.bottom) - max(one.top, other.top)
+    return shared > _SAME_LINE * min(one.bottom - one.top, other.bottom - other.top)
 
 
 def same_line(one: Fragment, other: Fragment) -> bool:
     """Whether `other` continues the line of `one` to the right, however wide the gap (to the left in RTL text)."""
-    if not overlaps(one.top, one.bottom, other.top, other.bottom):
+    if not overlaps(one, other):
         return False
     return other.x0 >= one.x1 - 1 or (other.x1 <= one.x0 + 1 and bool(_RTL.search(other.words[0].text)))

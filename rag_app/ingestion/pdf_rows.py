@@ -33,6 +33,7 @@ class Cell:
 
     @property
     def text(self) -> str:
+        """The words with single spaces."""
         return " ".join(word.text for word in self.words)
 
 
@@ -47,6 +48,7 @@ class Row:
 
     @property
     def height(self) -> float:
+        """Height of its first fragment."""
         return self.bottom - self.top
 
 
@@ -62,23 +64,23 @@ class Grid:
 
 def rows_of(fragments: Sequence[Fragment]) -> list[Row]:
     """All fragments of a page in rows from top to bottom; signs of currency and percent are put to their numbers."""
-    rows: list[tuple[list[Fragment], float, float]] = []
+    rows: list[list[Fragment]] = []
     for fragment in sorted(fragments, key=lambda each: each.middle):
         for number in range(len(rows) - 1, max(-1, len(rows) - 4), -1):
-            members, top, bottom = rows[number]
-            if overlaps(top, bottom, fragment.top, fragment.bottom) and not _collides(members, fragment):
-                members.append(fragment)
+            if overlaps(rows[number][0], fragment) and not _collides(rows[number], fragment):
+                rows[number].append(fragment)
                 break
         else:
-            rows.append(([fragment], fragment.top, fragment.bottom))
-    return [_row(members, top, bottom) for members, top, bottom in rows]
+            rows.append([fragment])
+    return [_row(members) for members in rows]
 
 
 def _collides(members: Sequence[Fragment], fragment: Fragment) -> bool:
     return any(min(each.x1, fragment.x1) - max(each.x0, fragment.x0) > 2 for each in members)
 
 
-def _row(members: list[Fragment], top: float, bottom: float) -> Row:
+def _row(members: list[Fragment]) -> Row:
+    top, bottom = members[0].top, members[0].bottom
     members.sort(key=lambda each: each.x0)
     cells: list[Cell] = []
     for member in members:
@@ -202,9 +204,7 @@ def _split(cell: Cell, columns: Sequence[tuple[float, float]], height: float) ->
     parts, start = [], 0
     for number, gap in enumerate(gaps):
         middle = (cell.words[number].x1 + cell.words[number + 1].x0) / 2
-        between = any(
-            left[1] <= middle + 1 and middle - 1 <= right[0] for left, right in itertools.pairwise(columns)
-        )
+        between = any(left[1] <= middle + 1 and middle - 1 <= right[0] for left, right in itertools.pairwise(columns))
         if between and gap > max(0.45 * height, 1.4 * usual if len(gaps) > 1 else 0):
             parts.append(cell.words[start : number + 1])
             start = number + 1

@@ -55,7 +55,8 @@ def _covering(parsed: ParsedDocument) -> Iterator[Block]:
     """The blocks in order, with paragraphs for text that is in none."""
     position = 0
     for block in sorted(parsed.blocks, key=lambda each: (each.char_from, each.char_to)):
-        start, end = max(block.char_from, position), min(block.char_to, len(parsed.text))
+        start = min(max(block.char_from, position), len(parsed.text))
+        end = min(block.char_to, len(parsed.text))
         if start > position:
             yield Block("paragraph", position, start)
         if end > start:

@@ -40,7 +40,7 @@ def _ends_sentence(text: str, begin: int, found: re.Match[str], end: int) -> boo
     if word_found is None:
         return True
     word = word_found.group()
-    if len(word) == 1 and word.isalpha() and word.isupper() and word != "I":
+    if len(word) == 1 and word.isalpha() and word != "I" and word < "\u0590":
         return False
     if word.isdigit() and word_found.start() <= begin + 1 and len(word) <= 3:
         return False
