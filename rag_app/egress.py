@@ -182,7 +182,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         # httpx has no public way to hand its pool a network backend.
         self._inner._pool = httpcore.AsyncConnectionPool(
             ssl_context=_tls(),
-            max_connections=100,
+            max_connections=1000,
             max_keepalive_connections=20,
             keepalive_expiry=30,
             network_backend=backend,

@@ -15,7 +15,7 @@ from rag_app.providers.credentials import Credentials, Keyring, Route, route_to
 from rag_app.providers.failures import Failure, failure_of, provider_problems, too_slow
 from rag_app.providers.library import library
 from rag_app.providers.prices import cost_microusd
-from rag_app.telemetry import log
+from rag_app.telemetry import cost_microusd_total, log, tokens_total
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,9 @@ class _Call:
         if usage is None or not self._was_reported():
             return None
         cost = cost_microusd(self._litellm, self._route, usage)
+        tokens_total.labels("prompt").inc(usage.prompt_tokens or 0)
+        tokens_total.labels("completion").inc(usage.completion_tokens or 0)
+        cost_microusd_total.inc(cost or 0)
         return TokenUsage(usage.prompt_tokens, usage.completion_tokens, cost)
 
     def _was_reported(self) -> bool:

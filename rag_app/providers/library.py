@@ -6,6 +6,7 @@ asynchronous calls go through the guarded sockets of `egress`; its proxy server 
 
 import asyncio
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -30,6 +31,7 @@ _ENVIRONMENT = {
     "REPEATED_STREAMING_CHUNK_LIMIT": "5000",  # a hundred equal pieces may be a table; the time limits end a loop
 }
 _QUIET = ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy", "openai", "httpx", "httpcore")
+_LONGEST_CALL_S = 600.0
 _importing = threading.Lock()
 
 
@@ -62,6 +64,21 @@ def warm_in_background() -> None:
         threading.Thread(target=load, name="warm-litellm", daemon=True).start()
 
 
+async def close_clients() -> None:
+    """Close the connections to providers that belong to this event loop; call it before the loop ends."""
+    if not is_loaded():
+        return
+    cache = _load().in_memory_llm_clients_cache
+    ours = f"-{id(asyncio.get_running_loop())}"  # how LiteLLM marks a client with its loop
+    for key in [key for key in cache.cache_dict if str(key).endswith(ours)]:
+        client = cache.cache_dict.pop(key)
+        cache.ttl_dict.pop(key, None)
+        closing = client.close()
+        if inspect.isawaitable(closing):
+            await closing
+    await _load().module_level_aclient.close()  # opens anew by itself
+
+
 @lru_cache(maxsize=1)
 def _load() -> Any:
     for name, value in _ENVIRONMENT.items():
@@ -71,6 +88,9 @@ def _load() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         litellm: Any = importlib.import_module("litellm")
+    # What Pydantic has to say about LiteLLM's code helps nobody who runs this.
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"litellm(\.|$)")
+    warnings.filterwarnings("ignore", message=".* is using the `ReadOnly` qualifier")
     litellm.telemetry = False
     litellm.drop_params = True
     litellm.suppress_debug_info = True
@@ -80,7 +100,8 @@ def _load() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _rehearse(litellm)
-    _use_transport(lambda: provider_egress().transport(refuse_redirects=True))
+    handler = _use_transport(lambda: provider_egress().transport(refuse_redirects=True))
+    litellm.module_level_aclient = handler(timeout=_LONGEST_CALL_S)  # some providers are called through this one
     return litellm
 
 
@@ -112,12 +133,16 @@ def _rehearse(litellm: Any) -> None:
     litellm.in_memory_llm_clients_cache.flush_cache()
 
 
-def _use_transport(make: Callable[[], httpx.AsyncBaseTransport]) -> None:
-    """Make every asynchronous client that LiteLLM builds, for whichever provider, use such a transport."""
-    handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
+def _use_transport(make: Callable[[], httpx.AsyncBaseTransport]) -> Any:
+    """Make every asynchronous client that LiteLLM builds, for whichever provider, use such a transport.
+
+    Returns LiteLLM's class of such clients.
+    """
+    handler: Any = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
 
     def transport(*_: Any, **__: Any) -> httpx.AsyncBaseTransport:
         return make()
 
     handler.create_async_transport = staticmethod(transport)
     handler._create_async_transport = staticmethod(transport)
+    return handler

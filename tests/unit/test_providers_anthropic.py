@@ -12,6 +12,7 @@ from rag_app.providers.circuit import SWITCHBOARD
 from rag_app.providers.completion_types import CompletionRequest
 from rag_app.providers.completions import Patience, complete
 from rag_app.providers.credentials import Credentials
+from rag_app.providers.library import close_clients
 from rag_app.settings import get_settings
 
 KEY = "sk-ant-secret"
@@ -19,7 +20,7 @@ QUICK = Patience(first_token_s=5, between_tokens_s=5, backoff_s=0.01)
 ASKED = CompletionRequest(
     "anthropic/claude-haiku-4-5", ({"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"})
 )
-START: dict[str, object] = {"id": "m", "type": "message", "role": "assistant", "content": [], "model": "x", "stop_reason": None}
+START: dict[str, object] = {"id": "m", "type": "message", "role": "assistant", "content": [], "stop_reason": None}
 EVENTS: list[dict[str, object]] = [
     {"type": "message_start", "message": {**START, "usage": {"input_tokens": 10, "output_tokens": 1}}},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
@@ -71,6 +72,7 @@ async def provider(respond: Respond, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         yield Credentials("anthropic", api_key=KEY, base_url=f"http://127.0.0.1:{port}"), heads
+        await close_clients()
     get_settings.cache_clear()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import email.utils
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
@@ -13,6 +13,7 @@ from rag_app.providers.circuit import FAILURES_TO_OPEN, SWITCHBOARD
 from rag_app.providers.completion_types import CompletionChunk, CompletionRequest, TokenUsage
 from rag_app.providers.completions import Patience, complete
 from rag_app.providers.credentials import Credentials, keyring
+from rag_app.providers.library import close_clients
 from rag_app.settings import get_settings
 from tests import provider_double
 from tests.provider_double import MARKERS, Answer, ProviderDouble
@@ -25,12 +26,13 @@ SHORT = replace(QUICK, first_token_s=0.4, between_tokens_s=0.4)
 
 
 @pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderDouble]:
+async def double(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProviderDouble]:
     monkeypatch.setenv("RAG_ALLOWED_PRIVATE_HOSTS", "127.0.0.1")
     get_settings.cache_clear()
     SWITCHBOARD.reset()
     with ProviderDouble() as running:
         yield running
+        await close_clients()
     get_settings.cache_clear()
 
 

@@ -1,6 +1,6 @@
 """Embeddings from a provider on a real socket: batches, retries, and rows that cannot be trusted."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from rag_app.errors import ProviderError
 from rag_app.providers import embeddings, local_embedder
 from rag_app.providers.circuit import SWITCHBOARD
 from rag_app.providers.credentials import Credentials
+from rag_app.providers.library import close_clients
 from rag_app.settings import get_settings
 from tests import provider_double
 from tests.provider_double import Answer, ProviderDouble, embed_text
@@ -17,12 +18,13 @@ MODEL = "compatible/double-embedder"
 
 
 @pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderDouble]:
+async def double(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProviderDouble]:
     monkeypatch.setenv("RAG_ALLOWED_PRIVATE_HOSTS", "127.0.0.1")
     get_settings.cache_clear()
     SWITCHBOARD.reset()
     with ProviderDouble(dimensions=32) as running:
         yield running
+        await close_clients()
     get_settings.cache_clear()
 
 

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -26,12 +26,13 @@ from tests.provider_double import Answer, ProviderDouble
 
 
 @pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[ProviderDouble]:
+async def double(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProviderDouble]:
     monkeypatch.setenv("RAG_ALLOWED_PRIVATE_HOSTS", "127.0.0.1")
     get_settings.cache_clear()
     SWITCHBOARD.reset()
     with ProviderDouble() as running:
         yield running
+        await library.close_clients()
     get_settings.cache_clear()
 
 
@@ -216,3 +217,14 @@ def test_the_default_answer_of_the_double_quotes_the_first_passage() -> None:
         "POST", "/", {}, {"messages": [{"content": "[1] Title\nThe sky over Kyoto is blue. More.\n[2] x"}]}
     )
     assert provider_double.quote_first_passage(request) == Answer("The sky over Kyoto is blue [1].")
+
+
+async def test_closing_leaves_no_client_of_this_loop(double: ProviderDouble) -> None:
+    await try_provider(Credentials("compatible", base_url=double.base_url), "compatible/double-large")
+    cached = library.load().in_memory_llm_clients_cache.cache_dict
+    before = set(cached)
+    await library.close_clients()
+    assert len(before) > len(cached)
+    await library.close_clients()
+    again = await try_provider(Credentials("compatible", base_url=double.base_url), "compatible/double-large")
+    assert again.ok
