@@ -1,63 +1,110 @@
 """How likely it is that what was found answers the question, from features that carry over between knowledge bases.
 
-The weights are fitted by `python -m bench.calibrate`; docs/retrieval.md has the figures.
+The weights were fitted by `scripts/bench calibrate`, which prints these constants; docs/retrieval.md has the figures.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from rag_app.retrieval.passages import Evidence
+from rag_app.retrieval.proximity import Proximity
+
+JUDGED_PASSAGES = 5
+READ_PASSAGES = 3
+CALIBRATED_MODEL = "local/wordllama-256"
+"""Cosines of other embedding models have another scale, so for them the weights without a cosine are taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """Normalised facts about one passage and the question."""
 
-    bm25_share: float  # BM25 / sum of the question's idf, 0..1
+    bm25_share: float  # BM25 / the best BM25 that any passage could have, 0..1
     coverage: float  # idf-weighted share of the question's terms that stand in it, 0..1
     cosine: float | None
+    fused: float  # 0..1, relative to the best passage of this question
+    proximity: Proximity = field(default_factory=Proximity)
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """A logistic model over Features."""
+class AnswerWeights:
+    """A logistic model: do these passages answer the question?"""
 
     bias: float
     bm25_share: float
     coverage: float
     cosine: float
+    margin: float
+    window: float
+    phrases: float
 
 
-WITH_COSINE = Weights(bias=-6.0, bm25_share=6.0, coverage=3.0, cosine=4.0)
-WITHOUT_COSINE = Weights(bias=-4.5, bm25_share=7.0, coverage=4.0, cosine=0.0)
+@dataclass(frozen=True, slots=True)
+class PassageWeights:
+    """A logistic model: is this passage the one that was meant?"""
+
+    bias: float
+    bm25_share: float
+    cosine: float
+    fused: float
+
+
+ANSWER_WITH_COSINE = AnswerWeights(-9.2, 3.1, 2.2, 7.4, 4.6, 4.2, 3.2)
+ANSWER_WITHOUT_COSINE = AnswerWeights(-7.0, 7.0, 3.0, 0.0, 4.6, 4.2, 3.2)
+PASSAGE_WITH_COSINE = PassageWeights(-9.0, 5.0, 3.0, 6.0)
+PASSAGE_WITHOUT_COSINE = PassageWeights(-8.0, 6.0, 0.0, 6.0)
 
 
 def relevance(features: Features) -> float:
-    """Calibrated probability 0..1 that this passage answers the question."""
-    weights = WITHOUT_COSINE if features.cosine is None else WITH_COSINE
-    total = (
+    """Calibrated probability 0..1 that this passage is one that answers the question."""
+    weights = PASSAGE_WITHOUT_COSINE if features.cosine is None else PASSAGE_WITH_COSINE
+    return _logistic(
         weights.bias
         + weights.bm25_share * features.bm25_share
-        + weights.coverage * features.coverage
         + weights.cosine * (features.cosine or 0.0)
+        + weights.fused * features.fused
     )
-    return 1 / (1 + math.exp(-total))
 
 
-def judge(best: list[Features], fused: list[float], *, coverage: float) -> Evidence:
-    """Evidence from the best passages, best first, their fused scores, and the idf coverage of them together."""
+def judge(best: Sequence[Features]) -> Evidence:
+    """Evidence from the passages found, best first, and the calibrated probability that they answer the question."""
     if not best:
         return Evidence()
-    head = best[:5]
-    rest = fused[1:6]
+    head = best[:JUDGED_PASSAGES]
+    rest = best[1 : JUDGED_PASSAGES + 1]
     cosines = [each.cosine for each in head if each.cosine is not None]
-    top = Features(
-        max(each.bm25_share for each in head), max(each.coverage for each in head), max(cosines, default=None)
+    found = Evidence(
+        bm25_share=max(each.bm25_share for each in head),
+        idf_coverage=max(each.coverage for each in head),
+        cosine=max(cosines, default=0.0),
+        margin=best[0].fused - (sum(each.fused for each in rest) / len(rest) if rest else 0.0),
+        window=max(each.proximity.window for each in best[:READ_PASSAGES]),
+        phrases=max(each.proximity.phrases for each in best[:READ_PASSAGES]),
+    )
+    return _with_probability(found, ANSWER_WITH_COSINE if cosines else ANSWER_WITHOUT_COSINE)
+
+
+def _with_probability(found: Evidence, weights: AnswerWeights) -> Evidence:
+    total = (
+        weights.bias
+        + weights.bm25_share * found.bm25_share
+        + weights.coverage * found.idf_coverage
+        + weights.cosine * found.cosine
+        + weights.margin * found.margin
+        + weights.window * found.window
+        + weights.phrases * found.phrases
     )
     return Evidence(
-        bm25_share=top.bm25_share,
-        idf_coverage=coverage,
-        cosine=top.cosine or 0.0,
-        margin=fused[0] - (sum(rest) / len(rest) if rest else 0.0),
-        answerable=relevance(top),
+        bm25_share=found.bm25_share,
+        idf_coverage=found.idf_coverage,
+        cosine=found.cosine,
+        margin=found.margin,
+        window=found.window,
+        phrases=found.phrases,
+        answerable=_logistic(total),
     )
+
+
+def _logistic(value: float) -> float:
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, value))))

@@ -47,9 +47,11 @@ class Evidence:
     """How well the question as a whole is covered by what was found; normalised, so that it carries over."""
 
     bm25_share: float = 0.0  # best BM25 / sum of the question's idf
-    idf_coverage: float = 0.0  # idf-weighted share of the question's terms found in the best passages
+    idf_coverage: float = 0.0  # idf-weighted share of the question's terms that the best passage holds
     cosine: float = 0.0  # best cosine
     margin: float = 0.0  # best fused score minus the mean of the next ones
+    window: float = 0.0  # idf-weighted share of the question's terms that stand close together in one passage
+    phrases: float = 0.0  # the same of its pairs of neighbouring terms
     answerable: float = 0.0  # calibrated probability that the passages answer the question, 0..1
 
 

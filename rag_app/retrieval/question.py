@@ -23,31 +23,31 @@ LIKELY_WEIGHT = 1.2
 class Question:
     """A question as the lexical leg sees it."""
 
-    counts_by_language: dict[str, dict[str, int]]  # language -> stem -> how often it is asked for
+    terms_by_language: dict[str, tuple[str, ...]]  # language -> the question's stems in their order
     idf: dict[str, float]  # stem -> idf in the union of the knowledge bases
     frequency: dict[str, int]  # stem -> passages that hold it
     hashes: dict[int, str]  # hashed term that occurs -> stem
 
+    def terms_of(self, language: str) -> tuple[str, ...]:
+        """The question's stems, in order, as a passage of that language would hold them."""
+        found = self.terms_by_language.get(language)
+        return found if found is not None else next(iter(self.terms_by_language.values()), ())
+
     def best_possible(self, language: str) -> float:
         """The BM25 score no passage of that language can exceed; 0 when nothing is asked."""
-        return HIGHEST_WEIGHT * sum(self.idf[stem] * n for stem, n in self.counts_of(language).items())
-
-    def counts_of(self, language: str) -> dict[str, int]:
-        """The question's stems as a passage of that language would hold them."""
-        found = self.counts_by_language.get(language)
-        return found if found is not None else next(iter(self.counts_by_language.values()), {})
+        return HIGHEST_WEIGHT * sum(self.idf[stem] * n for stem, n in _counts(self.terms_of(language)).items())
 
     def coverage(self, found: Collection[str], language: str) -> float:
         """Share 0..1 of the question's idf that these stems make up."""
-        counts = self.counts_of(language)
-        total = sum(self.idf[stem] for stem in counts)
-        return sum(self.idf[stem] for stem in counts if stem in found) / total if total else 0.0
+        asked = set(self.terms_of(language))
+        total = sum(self.idf[stem] for stem in asked)
+        return sum(self.idf[stem] for stem in asked if stem in found) / total if total else 0.0
 
     def weights(self) -> dict[int, float]:
         """Hashed term -> weight on the question's side."""
         asked: dict[str, int] = {}
-        for counts in self.counts_by_language.values():
-            for stem, n in counts.items():
+        for terms in self.terms_by_language.values():
+            for stem, n in _counts(terms).items():
                 asked[stem] = max(n, asked.get(stem, 0))
         return {number: self.idf[stem] * asked[stem] for number, stem in self.hashes.items()}
 
@@ -82,8 +82,8 @@ class Essential:
 
 async def analyse(connection: AsyncConnection, text: str, targets: Sequence[Target]) -> Question:
     """Stem the question for each language that the knowledge bases hold, and look up how rare the stems are there."""
-    counts = {language: _counts(text, language) for language in _languages(targets)}
-    stems = {stem for each in counts.values() for stem in each}
+    terms = {language: tuple(terms_of(text, language)[:MOST_TERMS]) for language in _languages(targets)}
+    stems = {stem for each in terms.values() for stem in each}
     hashes = {term_hash(target.knowledge_base_id, stem): stem for target in targets for stem in stems}
     ids: list[UUID] = [target.knowledge_base_id for target in targets]
     found = await document_frequencies(connection, ids, list(hashes))
@@ -92,16 +92,15 @@ async def analyse(connection: AsyncConnection, text: str, targets: Sequence[Targ
         frequency[hashes[number]] += passages
     total = sum(target.passages for target in targets)
     return Question(
-        counts_by_language=counts,
+        terms_by_language=terms,
         idf={stem: inverse_document_frequency(total, frequency[stem]) for stem in stems},
         frequency=frequency,
         hashes={number: hashes[number] for number in found},
     )
 
 
-def _counts(text: str, language: str) -> dict[str, int]:
-    found = Counter(terms_of(text, language))
-    return {stem: min(n, MOST_REPEATS) for stem, n in list(found.items())[:MOST_TERMS]}
+def _counts(terms: Sequence[str]) -> dict[str, int]:
+    return {stem: min(n, MOST_REPEATS) for stem, n in Counter(terms).items()}
 
 
 def _languages(targets: Sequence[Target]) -> list[str]:

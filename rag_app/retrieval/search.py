@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from rag_app.retrieval import evidence, fusion, neighbours
 from rag_app.retrieval.candidates import Found, Legs, complete_scores, read_passages
@@ -11,6 +11,7 @@ from rag_app.retrieval.fusion import Candidate
 from rag_app.retrieval.legs import Trace, dense_leg, lexical_leg, reading
 from rag_app.retrieval.passages import Evidence, Passage, Ranks, SearchResult
 from rag_app.retrieval.question import Question, analyse
+from rag_app.retrieval.ranking import Judged, rank
 from rag_app.retrieval.scope import Scope, Target, targets
 
 SPARE_PASSAGES = 10
@@ -36,11 +37,11 @@ async def search(engine: AsyncEngine, question: str, scope: Scope) -> SearchResu
                 await connection.close()  # a slow embedding model must not hold it
                 legs = Legs(lexical, *await dense)
         with trace.measure("fuse"):
-            passages, verdict = await _rank(engine, analysed, legs, targets=allowed, scope=scope)
+            passages, verdict = await _finish(engine, analysed, legs, targets=allowed, scope=scope)
     return SearchResult(passages, verdict, tuple(trace.warnings), trace.timings, analysed.idf)
 
 
-async def _rank(
+async def _finish(
     engine: AsyncEngine, question: Question, legs: Legs, *, targets: Sequence[Target], scope: Scope
 ) -> tuple[tuple[Passage, ...], Evidence]:
     if not legs.lexical and not legs.dense:
@@ -48,20 +49,25 @@ async def _rank(
     async with reading(engine) as connection:
         candidates = await complete_scores(connection, legs, question=question, targets=targets)
         fused = fusion.fuse(candidates, dense_weight=_dense_weight(legs, scope))
-        places = fusion.ranks(fused)
-        first = sorted(places, key=places.__getitem__)[: scope.limit + SPARE_PASSAGES]
+        first = list(fusion.ranks(fused))[: scope.limit + SPARE_PASSAGES]
         found = await read_passages(connection, first, question=question, targets=targets, scope=scope)
-        ranked = [found[each] for each in first if each in found]
-        if scope.merge_neighbours:
-            shown = await neighbours.join(connection, neighbours.group(ranked, limit=scope.limit))
-        else:
-            shown = ranked[: scope.limit]
-    by_id = {each.passage_id: each for each in candidates}
-    features = [_features(each, by_id[each.id], question) for each in ranked]
-    verdict = evidence.judge(features, [fused[each.id] for each in ranked], coverage=_coverage(ranked[:3], question))
-    relevance = {each.id: evidence.relevance(its) for each, its in zip(ranked, features, strict=True)}
-    scores = {each.passage_id: each for each in candidates}
-    return _passages(shown, legs, fused=fused, scores=scores, relevance=relevance), verdict
+        scores = {each.passage_id: each for each in candidates}
+        judged = rank(
+            [found[each] for each in first if each in found],
+            question,
+            scores=scores,
+            fused=fused,
+            comparable_cosines=all(target.model == evidence.CALIBRATED_MODEL for target in targets),
+            words_count=legs.lexical is not None,
+        )
+        shown = await _shown(connection, [each.found for each in judged], scope)
+    return _passages(shown, judged, legs=legs, scores=scores), evidence.judge([each.features for each in judged])
+
+
+async def _shown(connection: AsyncConnection, ranked: Sequence[Found], scope: Scope) -> Sequence[Found]:
+    if not scope.merge_neighbours:
+        return ranked[: scope.limit]
+    return await neighbours.join(connection, neighbours.group(ranked, limit=scope.limit))
 
 
 def _dense_weight(legs: Legs, scope: Scope) -> float:
@@ -70,31 +76,13 @@ def _dense_weight(legs: Legs, scope: Scope) -> float:
     return 1.0 if legs.lexical is None else scope.dense_weight
 
 
-def _features(found: Found, scores: Candidate, question: Question) -> evidence.Features:
-    best = question.best_possible(found.language)
-    return evidence.Features(
-        bm25_share=min(1.0, scores.bm25 / best) if best else 0.0,
-        coverage=question.coverage(found.stems, found.language),
-        cosine=scores.cosine,
-    )
-
-
-def _coverage(best: Sequence[Found], question: Question) -> float:
-    stems = frozenset(stem for each in best for stem in each.stems)
-    return question.coverage(stems, best[0].language) if best else 0.0
-
-
 def _passages(
-    shown: Sequence[Found],
-    legs: Legs,
-    *,
-    fused: Mapping[UUID, float],
-    scores: Mapping[UUID, Candidate],
-    relevance: Mapping[UUID, float],
+    shown: Sequence[Found], judged: Sequence[Judged], *, legs: Legs, scores: Mapping[UUID, Candidate]
 ) -> tuple[Passage, ...]:
-    places = fusion.ranks(fused)
     dense = {hit.passage_id: place for place, hit in enumerate(legs.dense or (), start=1)}
     lexical = {hit.passage_id: place for place, hit in enumerate(legs.lexical or (), start=1)}
+    places = {each.found.id: place for place, each in enumerate(judged, start=1)}
+    features = {each.found.id: each.features for each in judged}
     passages: list[Passage] = []
     for each in shown:
         ceiling = passages[-1].score if passages else 1.0  # the list falls, so must the number beside it
@@ -113,9 +101,9 @@ def _passages(
                 page_to=each.page_to,
                 char_from=each.char_from,
                 char_to=each.char_to,
-                score=min(ceiling, relevance[each.id]),
+                score=min(ceiling, evidence.relevance(features[each.id])),
                 ranks=Ranks(dense=dense.get(each.id), lexical=lexical.get(each.id), fused=places[each.id]),
-                fused=fused[each.id],
+                fused=features[each.id].fused,
                 bm25=scores[each.id].bm25,
                 cosine=scores[each.id].cosine,
                 language=each.language,

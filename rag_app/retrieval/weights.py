@@ -12,7 +12,7 @@ from collections.abc import Iterable
 K1 = 0.8
 B = 0.75
 REFERENCE_LENGTH = 140.0
-CONTEXT_WEIGHT = 1.0
+CONTEXT_WEIGHT = 1.5
 """How much a term of the context (title, heading path, table header) counts beside one of the text."""
 HIGHEST_WEIGHT = K1 + 1
 

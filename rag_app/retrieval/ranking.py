@@ -1,0 +1,60 @@
+"""The last word on the order: the fused score, and for the best how close together the question's words stand."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from rag_app.retrieval.candidates import Found
+from rag_app.retrieval.evidence import Features
+from rag_app.retrieval.fusion import Candidate
+from rag_app.retrieval.proximity import Proximity, proximity
+from rag_app.retrieval.question import Question
+
+CLOSELY_READ = 12
+WINDOW_WEIGHT = 0.06
+PHRASE_WEIGHT = 0.06
+"""Added to a fused score 0..1; chosen on training questions, see docs/retrieval.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A passage with its features."""
+
+    found: Found
+    features: Features
+
+    @property
+    def score(self) -> float:
+        """What the list is ordered by when words count."""
+        near = self.features.proximity
+        return self.features.fused + WINDOW_WEIGHT * near.window + PHRASE_WEIGHT * near.phrases
+
+
+def rank(
+    found: Sequence[Found],
+    question: Question,
+    *,
+    scores: Mapping[UUID, Candidate],
+    fused: Mapping[UUID, float],
+    comparable_cosines: bool,
+    words_count: bool = True,
+) -> list[Judged]:
+    """The passages, best first. `found` comes in the order of the fused scores; its head is read closely.
+
+    `comparable_cosines` is False for an embedding model whose cosines the calibration does not know, `words_count` in
+    a search that is dense only.
+    """
+    judged = []
+    for place, each in enumerate(found):
+        asked = question.terms_of(each.language)
+        best = question.best_possible(each.language)
+        near = proximity(asked, question.idf, each.text, each.language) if place < CLOSELY_READ else Proximity()
+        features = Features(
+            bm25_share=min(1.0, scores[each.id].bm25 / best) if best else 0.0,
+            coverage=question.coverage(each.stems, each.language),
+            cosine=scores[each.id].cosine if comparable_cosines else None,
+            fused=fused[each.id],
+            proximity=near,
+        )
+        judged.append(Judged(each, features))
+    return sorted(judged, key=lambda one: (-one.score, one.found.id)) if words_count else judged
