@@ -4,11 +4,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import compile_path
 
-from rag_app.api import api_keys, auth, people
+from rag_app.api import (
+    api_keys,
+    auth,
+    bots,
+    chat,
+    conversations,
+    documents,
+    health,
+    knowledge_bases,
+    messages,
+    people,
+    search,
+    tasks,
+)
 from rag_app.api.errors import install_error_handlers
 from rag_app.api.frame import Frame
 from rag_app.api.shapes import ErrorAnswer
@@ -18,7 +32,22 @@ from rag_app.settings import get_settings
 
 PREFIX = "/api/v1"
 # Each noun has one module; its router carries paths below the prefix.
-ROUTERS: tuple[APIRouter, ...] = (auth.router, people.router, api_keys.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    people.router,
+    api_keys.router,
+    knowledge_bases.router,
+    documents.router,
+    search.router,
+    bots.router,
+    chat.router,
+    messages.router,
+    conversations.router,
+    tasks.router,
+    health.router,
+)
+# Load balancers look at the root.
+ROOT_ROUTES = ("/health", "/ready", "/metrics")
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
@@ -40,6 +69,9 @@ def create_api(context: Context | None = None) -> FastAPI:
     api.state.context = context
     for router in ROUTERS:
         api.include_router(router, prefix=PREFIX)
+    for route in health.router.routes:
+        if isinstance(route, APIRoute) and route.path in ROOT_ROUTES:
+            api.add_api_route(route.path, route.endpoint, include_in_schema=False)
     api.add_api_route("/api/{rest:path}", _nothing_here, methods=_METHODS, include_in_schema=False)
     install_error_handlers(api)
     api.add_middleware(Frame)

@@ -1,7 +1,7 @@
 """Asks a bot: starts a run, follows it, stops it, makes an answer anew."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -71,8 +71,13 @@ class Started:
     message_id: UUID
 
 
-async def ask(context: Context, actor: Actor, bot_id: UUID, question: Question) -> Started:
+Bind = Callable[[AsyncSession, UUID], Awaitable[None]]
+
+
+async def ask(context: Context, actor: Actor, bot_id: UUID, question: Question, *, bind: Bind | None = None) -> Started:
     """Begin an answer; follow it with `follow`. What was asked is kept whatever happens to the answer.
+
+    `bind` is called with the id of the answer inside the transaction that creates it.
 
     Raises NotFound (bot or conversation), Busy (the conversation is being answered), InvalidInput.
     """
@@ -89,10 +94,22 @@ async def ask(context: Context, actor: Actor, bot_id: UUID, question: Question) 
             await session.flush()
             reply = await _add_reply(session, actor, conversation_id, asked.id)
             history = await _history(session, conversation_id, without=[asked.id, reply.id])
+            if bind:
+                await bind(session, reply.id)
     except IntegrityError as problem:
         raise Busy("This conversation is still being answered; wait for it or stop it.") from problem
     await _start(context, actor, bot, _Turn(conversation_id, reply.id, message, history, question.language))
     return Started(conversation_id, reply.id)
+
+
+async def started_before(context: Context, actor: Actor, message_id: UUID) -> Started:
+    """The run of an answer of the actor's, under way or ended. Raises NotFound."""
+    permit(actor, "chat")
+    async with context.transaction() as session:
+        row = (await session.execute(_MESSAGE, _own(actor, message_id))).one_or_none()
+    if row is None or row.role != "assistant":
+        raise NotFound("There is no such answer, or it is not yours.")
+    return Started(row.conversation_id, message_id)
 
 
 async def regenerate(context: Context, actor: Actor, message_id: UUID) -> Started:

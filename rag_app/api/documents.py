@@ -1,0 +1,308 @@
+"""Documents over REST: taken in while they stream, listed, read, retried, deleted."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import Field, ValidationError
+
+from rag_app.api.dependencies import ActorDep, ContextDep, PageDep
+from rag_app.api.idempotency import IdempotentRoute
+from rag_app.api.multipart import MultipartReader, Part
+from rag_app.api.shapes import Listing, PlainText, Shape, View, listing
+from rag_app.errors import InvalidInput, TooLarge, UnsupportedType
+from rag_app.services import documents, intake
+from rag_app.services.context import Context
+from rag_app.services.documents import DocumentFilter
+from rag_app.services.intake import Accepted, IncomingFile, IncomingText
+from rag_app.services.permissions import Actor
+
+router = APIRouter(tags=["documents"], route_class=IdempotentRoute)
+LARGEST_JSON = 50_000_000
+# Shown inside the browser; everything else is saved. No HTML, no SVG: they could run script on our origin.
+INLINE = ("application/pdf", "text/plain")
+
+
+class TextIn(Shape):
+    """One text."""
+
+    text: PlainText
+    external_id: Annotated[PlainText | None, Field(min_length=1, max_length=intake.LONGEST_EXTERNAL_ID)] = None
+    title: Annotated[PlainText | None, Field(max_length=intake.LONGEST_TITLE)] = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class DocumentsIn(Shape):
+    """Texts or addresses; files come as multipart/form-data."""
+
+    texts: Annotated[list[TextIn] | None, Field(max_length=intake.MOST_TEXTS)] = None
+    urls: Annotated[list[PlainText] | None, Field(max_length=intake.MOST_ADDRESSES)] = None
+
+
+class ProblemView(View):
+    """Why something was refused or failed."""
+
+    code: str
+    message: str
+
+
+class AcceptedView(View):
+    """What became of one item."""
+
+    id: UUID | None
+    external_id: str | None
+    title: str
+    status: str | None
+    task_id: UUID | None
+    duplicate: bool
+    error: ProblemView | None
+
+
+class AcceptedList(View):
+    """What became of each item, in the order they were sent."""
+
+    items: list[AcceptedView]
+
+
+class UpdateView(View):
+    """A newer version on its way."""
+
+    status: str
+    phase: str | None
+    progress: float
+    error: ProblemView | None
+
+
+class DocumentView(View):
+    """A document; `status` is that of the searchable content."""
+
+    id: UUID
+    knowledge_base_id: UUID
+    external_id: str | None
+    kind: str
+    title: str
+    url: str | None
+    status: str
+    phase: str | None
+    progress: float
+    error: ProblemView | None
+    update: UpdateView | None
+    passages: int
+    pages: int | None
+    bytes: int
+    language: str
+    filename: str
+    media_type: str
+    metadata: dict[str, Any]
+    version_id: UUID
+    created_at: datetime
+    updated_at: datetime
+
+
+class StoredPassageView(View):
+    """One piece of how a document was cut."""
+
+    id: UUID
+    ordinal: int
+    char_from: int
+    char_to: int
+    page_from: int | None
+    page_to: int | None
+    heading: str
+    context: str
+    text: str
+
+
+class StoredPassages(View):
+    """How a document was cut."""
+
+    items: list[StoredPassageView]
+
+
+class PageView(View):
+    """Where a page lies in the text."""
+
+    page: int
+    char_from: int
+    char_to: int
+
+
+class TextView(View):
+    """How a document was read."""
+
+    version_id: UUID
+    text: str
+    pages: list[PageView]
+
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": DocumentsIn.model_json_schema(ref_template="#/components/schemas/{model}")},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "external_id": {"type": "string", "description": "of the next file"},
+                        "title": {"type": "string", "description": "of the next file"},
+                        "metadata": {"type": "string", "description": "a JSON object, for the files after it"},
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+@router.post("/knowledge-bases/{knowledge_base_id}/documents", status_code=202, openapi_extra=_BODY)
+async def add(context: ContextDep, actor: ActorDep, knowledge_base_id: UUID, request: Request) -> AcceptedList:
+    """Add files (multipart), or texts or addresses (JSON). Answers when all is committed, before any reading."""
+    kind = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
+    if kind == "multipart/form-data":
+        results = await _add_files(context, actor, knowledge_base_id, request)
+    elif kind == "application/json":
+        results = await _add_json(context, actor, knowledge_base_id, await _json_body(request))
+    else:
+        raise UnsupportedType("Content-Type: expected multipart/form-data or application/json")
+    if all(each.error for each in results):
+        problems = "; ".join(f"{each.title}: {each.error.message}" for each in results[:5] if each.error)
+        raise InvalidInput(
+            f"Nothing was accepted. {problems}",
+            items=[json.loads(AcceptedView.model_validate(each).model_dump_json()) for each in results],
+        )
+    return AcceptedList(items=[AcceptedView.model_validate(each) for each in results])
+
+
+async def _json_body(request: Request) -> DocumentsIn:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_JSON:
+            raise TooLarge(f"A JSON body may hold at most {LARGEST_JSON // 1_000_000} MB; send files as multipart.")
+    try:
+        return DocumentsIn.model_validate_json(body)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(str(each) for each in first["loc"]) or "body"
+        raise InvalidInput(f"{place}: {first['msg']}", field=place) from problem
+
+
+async def _add_json(context: Context, actor: Actor, knowledge_base_id: UUID, body: DocumentsIn) -> list[Accepted]:
+    if (body.texts is None) == (body.urls is None):
+        raise InvalidInput("Send either `texts` or `urls`.")
+    if body.texts is not None:
+        texts = [IncomingText(each.text, each.external_id, each.title, each.metadata) for each in body.texts]
+        return await intake.add_texts(context, actor, knowledge_base_id, texts)
+    return await intake.add_addresses(context, actor, knowledge_base_id, body.urls or [])
+
+
+async def _add_files(context: Context, actor: Actor, knowledge_base_id: UUID, request: Request) -> list[Accepted]:
+    reader = MultipartReader(request.stream(), request.headers.get("content-type", ""))
+    results: list[Accepted] = []
+    labels: dict[str, Any] = {}
+    async for part in reader.parts():
+        if part.content is None:
+            labels |= _label(part)
+            continue
+        results.append(await intake.add_file(context, actor, knowledge_base_id, _incoming(part, labels)))
+        labels.pop("external_id", None)
+        labels.pop("title", None)
+    if not results:
+        raise InvalidInput("files: at least one file is expected", field="files")
+    return results
+
+
+def _label(part: Part) -> dict[str, Any]:
+    if part.name in ("external_id", "title"):
+        return {part.name: part.value}
+    if part.name == "metadata":
+        try:
+            metadata = json.loads(part.value)
+        except ValueError as problem:
+            raise InvalidInput("metadata: a JSON object is expected", field="metadata") from problem
+        if not isinstance(metadata, dict):
+            raise InvalidInput("metadata: a JSON object is expected", field="metadata")
+        return {"metadata": metadata}
+    raise InvalidInput(f"Unknown form field “{part.name[:50]}”.", field=part.name[:50])
+
+
+def _incoming(part: Part, labels: dict[str, Any]) -> IncomingFile:
+    async def chunks() -> AsyncIterator[bytes]:
+        if part.content is not None:
+            async for chunk in part.content:
+                yield chunk
+
+    return IncomingFile(part.filename or "document", chunks(), part.media_type, **labels)
+
+
+@router.get("/knowledge-bases/{knowledge_base_id}/documents")
+async def list_of(
+    context: ContextDep,
+    actor: ActorDep,
+    page: PageDep,
+    knowledge_base_id: UUID,
+    status: Annotated[Literal["queued", "working", "ready", "failed"] | None, Query()] = None,
+    q: Annotated[str | None, Query(max_length=200, description="part of the title")] = None,
+) -> Listing[DocumentView]:
+    """The documents of a knowledge base, newest first."""
+    wanted = DocumentFilter(status, q)
+    found = await documents.list_documents(context, actor, knowledge_base_id, wanted=wanted, page=page)
+    return listing(found, DocumentView.model_validate)
+
+
+@router.get("/documents/{document_id}")
+async def read(context: ContextDep, actor: ActorDep, document_id: UUID) -> DocumentView:
+    """One document."""
+    return DocumentView.model_validate(await documents.get_document(context, actor, document_id))
+
+
+@router.delete("/documents/{document_id}", status_code=204)
+async def delete(context: ContextDep, actor: ActorDep, document_id: UUID) -> None:
+    """Remove a document; it is gone from search when this answers."""
+    await documents.delete_document(context, actor, document_id)
+
+
+@router.post("/documents/{document_id}/retry", status_code=202)
+async def retry(context: ContextDep, actor: ActorDep, document_id: UUID) -> DocumentView:
+    """Read a failed document again."""
+    return DocumentView.model_validate(await documents.retry_document(context, actor, document_id))
+
+
+@router.get("/documents/{document_id}/passages")
+async def passages(context: ContextDep, actor: ActorDep, document_id: UUID) -> StoredPassages:
+    """How the searchable version was cut."""
+    found = await documents.document_passages(context, actor, document_id)
+    return StoredPassages(items=[StoredPassageView(**asdict(each)) for each in found])
+
+
+@router.get("/documents/{document_id}/text")
+async def text(context: ContextDep, actor: ActorDep, document_id: UUID, version: UUID | None = None) -> TextView:
+    """How a version was read; without `version` the searchable one."""
+    return TextView.model_validate(await documents.document_text(context, actor, document_id, version))
+
+
+@router.get("/documents/{document_id}/original", response_class=Response)
+async def original(context: ContextDep, actor: ActorDep, document_id: UUID) -> Response:
+    """The bytes as they came in. PDF and plain text are shown in the browser, everything else is saved."""
+    found = await documents.document_original(context, actor, document_id)
+    media_type = found.media_type if found.media_type in INLINE else "application/octet-stream"
+    if found.content.startswith(b"%PDF-"):
+        media_type = "application/pdf"
+    place = "inline" if media_type in INLINE else "attachment"
+    headers = {
+        "Content-Disposition": f"{place}; filename*=UTF-8''{quote(found.filename)}",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": "private, max-age=300",
+    }
+    if media_type == "text/plain":
+        media_type = "text/plain; charset=utf-8"
+    return Response(found.content, media_type=media_type, headers=headers)
