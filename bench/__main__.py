@@ -15,16 +15,20 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
+def source_of(name: str) -> str:
+    """The source of a module of this folder."""
+    return (Path(bench.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
+
+
 def names() -> list[str]:
-    """Every measurement there is."""
+    """Every measurement there is: the modules that have a `main`."""
     found = (module.name for module in pkgutil.iter_modules(bench.__path__))
-    return sorted(name for name in found if not name.startswith("_"))
+    return sorted(name for name in found if not name.startswith("_") and "\ndef main(" in source_of(name))
 
 
 def first_sentence(name: str) -> str:
     """What the measurement says of itself."""
-    source = (Path(bench.__path__[0]) / f"{name}.py").read_text(encoding="utf-8")
-    return source.removeprefix('"""').split('"""', 1)[0].split("\n", 1)[0].strip()
+    return source_of(name).removeprefix('"""').split('"""', 1)[0].split("\n", 1)[0].strip()
 
 
 def show_list() -> int:
