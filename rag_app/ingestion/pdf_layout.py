@@ -126,19 +126,33 @@ def _pattern(text: str) -> str:
 
 
 def _edges(page: PageContent) -> Iterator[tuple[Line, bool]]:
+    """Lines near the upper edge (True), then those near the lower edge (False), each from the edge inward."""
     lines = [item for item in page.items if isinstance(item, Line)]
     by_height = sorted(lines, key=lambda line: line.top)
     for line in by_height[:_EDGE_LINES]:
         if line.bottom < page.height * 0.15:
             yield line, True
-    for line in by_height[-_EDGE_LINES:]:
-        if line.top > page.height * 0.85:
+    for number, line in enumerate(by_height[: -_EDGE_LINES - 1 : -1]):
+        # On pages made from the web the foot follows the text, wherever that ends.
+        if line.top > page.height * 0.85 or (number == 0 and len(by_height) > 3):
             yield line, False
 
 
+def _running_lines(page: PageContent, layout: Layout) -> set[int]:
+    """Identities of the lines to leave out: those that repeat, from the edge inward, up to the first that does not."""
+    found: set[int] = set()
+    closed: set[bool] = set()
+    for line, at_top in _edges(page):
+        if at_top in closed or (_pattern(line.text), at_top) not in layout.dropped:
+            closed.add(at_top)
+        else:
+            found.add(id(line))
+    return found
+
+
 def _paragraphs(page: PageContent, layout: Layout) -> Iterator[_Paragraph | TableText]:
-    dropped = {id(line) for line, at_top in _edges(page) if (_pattern(line.text), at_top) in layout.dropped}
-    items = [item for item in page.items if id(item) not in dropped]
+    running = _running_lines(page, layout)
+    items = [item for item in page.items if id(item) not in running]
     pitch = _pitch(items)
     right = max((item.x1 for item in items if isinstance(item, Line)), default=0.0)
     current: list[Line] = []
