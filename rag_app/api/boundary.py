@@ -116,6 +116,8 @@ class Boundary:
         """Scheme and client as the nearest trusted proxy saw them; without trusted proxies headers change nothing."""
         hops = self._surroundings.trusted_proxy_hops
         changed = dict(scope)
+        if f"https://{_host(scope)}".lower() == self._surroundings.public_url.lower():
+            changed["scheme"] = "wss" if scope["type"] == "websocket" else "https"
         if hops:
             schemes = _list(scope, b"x-forwarded-proto")
             if schemes:

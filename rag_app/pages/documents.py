@@ -70,7 +70,7 @@ def _actions(row: DocumentRow) -> rx.Component:
             row.has_original,
             rx.el.a(
                 icon("download"),
-                href=f"/api/v1/documents/{row.id}/original?download=true",
+                href=f"/api/v1/documents/{row.id}/original",
                 download=True,
                 class_name="btn plain square",
                 aria_label=f"Download the original of {row.title}",

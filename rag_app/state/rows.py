@@ -155,16 +155,24 @@ class TalkRow:
 
 @dataclass
 class ProviderRow:
-    """A model provider."""
+    """A model provider that is set up."""
 
     id: str
-    name: str
     provider: str
+    label: str
     base_url: str
-    has_key: bool
-    result: str = ""
-    tone: str = ""
-    testing: bool = False
+    key: str
+    key_hint: str
+    model: str
+
+
+@dataclass
+class OfferRow:
+    """A provider that could be set up."""
+
+    provider: str
+    label: str
+    help: str
 
 
 @dataclass
