@@ -38,12 +38,10 @@ _CLOSED_V4 = (
     "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24",
     "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
 )
-_CLOSED_V6 = (
-    "::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32",
-    "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8",
-)
+_CLOSED_V6 = ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 _CLOSED = tuple(ipaddress.ip_network(each) for each in _CLOSED_V4 + _CLOSED_V6)
 # fmt: on
+_PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")  # all that is given out; the rest of IPv6 is special or reserved
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -90,6 +88,8 @@ def is_public(address: str | IpAddress) -> bool:
             ip = ip.ipv4_mapped
         elif ip in _NAT64:
             ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        elif ip not in _PUBLIC_V6:
+            return False
     return ip.is_global and not ip.is_multicast and not any(ip in closed for closed in _CLOSED)
 
 

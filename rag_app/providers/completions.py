@@ -12,7 +12,7 @@ from rag_app.errors import ProviderError
 from rag_app.providers.circuit import SWITCHBOARD, now_s
 from rag_app.providers.completion_types import CompletionChunk, CompletionRequest, TokenUsage
 from rag_app.providers.credentials import Credentials, Keyring, Route, route_to
-from rag_app.providers.failures import Failure, failure_of, provider_problems, too_slow
+from rag_app.providers.failures import Failure, failure_of, left_alone, provider_problems, too_slow
 from rag_app.providers.library import library
 from rag_app.providers.prices import cost_microusd
 from rag_app.telemetry import cost_microusd_total, log, tokens_total
@@ -81,22 +81,19 @@ class _Call:
         """The first piece of the answer. Raises ProviderError once all attempts have failed."""
         self._litellm = await library()
         until = min(now_s() + self._patience.first_token_s, self._deadline)
+        failure: Failure | None = None
         for attempt in range(1, self._patience.attempts + 1):
             if not self._circuit.admit(now_s()):
-                raise ProviderError(
-                    f"{self._route.label} failed repeatedly and is being left alone; "
-                    f"the next try is in {self._circuit.wait_s(now_s()):.0f} seconds.",
-                    provider=self._route.provider,
-                    model=self._route.model,
-                )
+                raise failure.error if failure else left_alone(self._route, self._circuit.wait_s(now_s()))
             outcome = await self._attempt(until)
             if isinstance(outcome, CompletionChunk):
                 self._circuit.succeeded()
                 return outcome
             await self._close()
-            pause = outcome.pause_s(attempt, backoff_s=self._patience.backoff_s)
+            failure = outcome
+            pause = failure.pause_s(attempt, backoff_s=self._patience.backoff_s)
             if attempt == self._patience.attempts or pause is None or now_s() + pause >= until:
-                raise outcome.error
+                raise failure.error
             await asyncio.sleep(pause)
         raise AssertionError("the last attempt has no pause")
 

@@ -11,7 +11,7 @@ from rag_app.errors import ProviderError
 from rag_app.providers import local_embedder
 from rag_app.providers.circuit import SWITCHBOARD, now_s
 from rag_app.providers.credentials import NO_KEYS, Credentials, Keyring, Route, route_to
-from rag_app.providers.failures import Failure, failure_of, provider_problems, too_slow
+from rag_app.providers.failures import Failure, failure_of, left_alone, provider_problems, too_slow
 from rag_app.providers.library import is_loaded, library, load
 from rag_app.telemetry import log
 
@@ -107,19 +107,21 @@ async def _call(batch: list[str], route: Route, purpose: Purpose) -> Any:
     """The provider's answer to one batch, after retries."""
     litellm = await library()
     circuit = SWITCHBOARD.circuit(route.circuit)
+    failure: Failure | None = None
     for attempt in range(1, _ATTEMPTS[purpose] + 1):
         if not circuit.admit(now_s()):
-            raise ProviderError(f"{route.label} failed repeatedly and is being left alone for some seconds.")
+            raise failure.error if failure else left_alone(route, circuit.wait_s(now_s()))
         outcome = await _attempt(litellm, batch, route, purpose)
         if not isinstance(outcome, Failure):
             circuit.succeeded()
             return outcome
-        if outcome.counts:
+        failure = outcome
+        if failure.counts:
             circuit.failed(now_s())
-        log.warning("embedding_call_failed", model=route.model, code=outcome.error.code, attempt=attempt)
-        pause = outcome.pause_s(attempt, backoff_s=_BACKOFF_S)
+        log.warning("embedding_call_failed", model=route.model, code=failure.error.code, attempt=attempt)
+        pause = failure.pause_s(attempt, backoff_s=_BACKOFF_S)
         if pause is None or attempt == _ATTEMPTS[purpose] or pause > _SECONDS[purpose]:
-            raise outcome.error
+            raise failure.error
         await asyncio.sleep(pause)
     raise AssertionError("the last attempt returns or raises")
 

@@ -58,6 +58,12 @@ def too_slow(route: Route, seconds: float, *, what: str) -> Failure:
     return Failure(ProviderTimeout(message, provider=route.provider, model=route.model), counts=True)
 
 
+def left_alone(route: Route, wait_s: float) -> ProviderError:
+    """The error of a call that is not made, because the circuit is open."""
+    message = f"{route.label} failed repeatedly and is being left alone; the next try is in {wait_s:.0f} seconds."
+    return ProviderError(message, provider=route.provider, model=route.model)
+
+
 def _chain(problem: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting: list[BaseException | None] = [problem]

@@ -5,12 +5,15 @@ import gzip
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import httpcore
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from rag_app.egress import Egress, Fetched, Limits, Rules, is_public, resolve_name
+from rag_app.egress import Egress, Fetched, Limits, Rules, is_public, parse_url, resolve_name
 from rag_app.errors import BlockedAddress, FetchFailed
 
 PUBLIC = "93.184.216.34"
@@ -359,3 +362,27 @@ async def test_the_transport_for_other_clients_is_guarded_too() -> None:
 @pytest.mark.parametrize("address", ["1.1.1.1", PUBLIC, "2606:4700::1111", "64:ff9b::1.1.1.1", "::ffff:8.8.8.8"])
 def test_public_addresses_are_public(address: str) -> None:
     assert is_public(address)
+
+
+@given(st.ip_addresses(v=4), st.sampled_from(["::ffff:{}", "64:ff9b::{}"]))
+def test_an_address_inside_another_is_judged_by_itself(inner: IPv4Address, form: str) -> None:
+    assert is_public(form.format(inner)) == is_public(inner)
+
+
+@given(st.ip_addresses())
+def test_what_python_calls_private_is_never_public(address: IPv4Address | IPv6Address) -> None:
+    if address.is_private or address.is_multicast or address.is_reserved or address.is_loopback:
+        nat64 = address.version == 6 and address in IPv6Network("64:ff9b::/96")
+        mapped = address.ipv4_mapped is not None if isinstance(address, IPv6Address) else False
+        assert nat64 or mapped or not is_public(address)
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "http://", "https://", "http://public.test/", "http://public.test"]))
+def test_any_text_is_read_or_refused_never_crashes(rest: str, start: str) -> None:
+    try:
+        parsed = parse_url(start + rest)
+    except FetchFailed:
+        return
+    assert parsed.scheme in ("http", "https")
+    assert parsed.host
+    assert not parsed.userinfo

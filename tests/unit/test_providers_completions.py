@@ -268,6 +268,14 @@ async def test_after_repeated_failures_the_provider_is_left_alone(double: Provid
     assert await said(double, replace(ASKED, model="compatible/double-small")) == "All right."
 
 
+async def test_when_the_circuit_opens_during_a_call_its_own_reason_is_told(double: ProviderDouble) -> None:
+    double.script(*[provider_double.server_error()] * FAILURES_TO_OPEN)
+    patient = replace(QUICK, attempts=FAILURES_TO_OPEN + 3)
+    _, problem = await failure(double, patience=patient)
+    assert "has a problem of its own" in problem.message
+    assert len(double.requests) == FAILURES_TO_OPEN
+
+
 async def test_nothing_listens() -> None:
     stopped = ProviderDouble().start()
     stopped.stop()
