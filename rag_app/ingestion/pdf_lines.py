@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from statistics import median
 from typing import Protocol
 
@@ -90,6 +91,17 @@ def overlaps(one: _HasHeight, other: _HasHeight) -> bool:
     """Whether two things lie on one line."""
     shared = min(one.bottom, other.bottom) - max(one.top, other.top)
     return shared > _SAME_LINE * min(one.bottom - one.top, other.bottom - other.top)
+
+
+def joined(words: list[Word]) -> str:
+    """The words with single spaces; a word broken over two lines is put together."""
+    parts: list[str] = []
+    for word, following in zip_longest(words, words[1:]):
+        if following is not None and word.hyphen and following.text[:1].islower():
+            parts.append(word.text[:-1])
+        else:
+            parts.append(word.text if following is None else word.text + " ")
+    return "".join(parts)
 
 
 def same_line(one: Fragment, other: Fragment) -> bool:

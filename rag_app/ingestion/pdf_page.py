@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from rag_app.ingestion.pdf_lattice import ruled_tables
 from rag_app.ingestion.pdf_layout import PageContent, TableText
 from rag_app.ingestion.pdf_lines import Fragment, Line, fragments_of, same_line
 from rag_app.ingestion.pdf_rows import Grid, aligned_tables, rows_of
-from rag_app.ingestion.pdf_words import PageReader
+from rag_app.ingestion.pdf_rules import rules_of
+from rag_app.ingestion.pdf_words import PageReader, PageWords
 from rag_app.ingestion.tables import pipe_table
+
+_FEWEST_ROWS = 2  # with several cells; a page with fewer holds no table
 
 
 def read_page(page: Any, number: int) -> PageContent:
@@ -15,14 +19,22 @@ def read_page(page: Any, number: int) -> PageContent:
     try:
         words = reader.words()
         fragments = fragments_of(words.words)
-        tables = _tables(fragments)
+        tables = _tables(page, words, fragments)
         return PageContent(number, words.height, _items(fragments, tables, reader))
     finally:
         reader.close()
 
 
-def _tables(fragments: list[Fragment]) -> list[Grid]:
-    return list(aligned_tables(rows_of(fragments)))
+def _tables(page: Any, words: PageWords, fragments: list[Fragment]) -> list[Grid]:
+    """Tables with drawn cells, then those that show by alignment among the rest."""
+    rows = rows_of(fragments)
+    if sum(len(row.cells) > 1 for row in rows) < _FEWEST_ROWS:
+        return []
+    ruled = list(ruled_tables(fragments, rules_of(page, turn=words.turn, box=words.box)))
+    taken = {number for table in ruled for number in table.fragments}
+    if taken:
+        rows = rows_of([fragment for fragment in fragments if fragment.number not in taken])
+    return ruled + list(aligned_tables(rows))
 
 
 def _items(fragments: list[Fragment], tables: list[Grid], reader: PageReader) -> list[Line | TableText]:

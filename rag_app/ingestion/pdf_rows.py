@@ -12,10 +12,13 @@ from rag_app.ingestion.pdf_words import Word
 NUMBER = re.compile(
     r"^[\s$€£¥(+\-–—−~<>=]*\d[\d.,\s'%)*†‡§/:+\-–—]*(?:%|[a-z]{1,2}\))?$|^[-–—.*]+$|^n/?a\.?$|^\$\s*[—–-]$", re.I
 )
+_BEGINS_NUMBER = re.compile(r"^[$€£¥(+\-–—−<>]{0,2}\d|^[$€£¥—–-]$")
+_NUMBER_GAP = 0.45  # of a word's height
 _CURRENCY = re.compile(r"^[$€£¥]$|^\($|^\$\s*\($")
 _SUFFIX = re.compile(r"^[%)]+$|^\)\s*%$|^%\s*\)$")
 _LEADERS = re.compile(r"(?:\.\s?){5,}|…{2,}")
 _LIST_MARK = re.compile(r"^(?:[•‣◦▪●○■□–—·*➢✓-]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\d+(?:\.\d+)+\.?|☐|☒)$")
+_FORMULA = re.compile("[\u2200-\u22ff\u0391-\u03c9\u21d0-\u21ff\u27e8-\u27ef\u2308-\u230b\u239b-\u23ad]|[|{}]")
 _MAX_STEP = 2.6  # row distance, in heights of a row, that ends a table
 _MIN_RIVER = 0.35  # of a row's height: the narrowest gap between two columns
 _LONG_CELL_WORDS = 7
@@ -83,8 +86,7 @@ def _row(members: list[Fragment]) -> Row:
     top, bottom = members[0].top, members[0].bottom
     members.sort(key=lambda each: each.x0)
     cells: list[Cell] = []
-    for member in members:
-        cell = Cell(list(member.words), member.x0, member.x1)
+    for cell in (part for member in members for part in _between_numbers(member)):
         last = cells[-1] if cells else None
         if last is not None and (_CURRENCY.match(last.text) or (_SUFFIX.match(cell.text) and NUMBER.match(last.text))):
             last.words.extend(cell.words)
@@ -92,6 +94,23 @@ def _row(members: list[Fragment]) -> Row:
         else:
             cells.append(cell)
     return Row(cells, top, bottom, [member.number for member in members])
+
+
+def _between_numbers(fragment: Fragment) -> Iterator[Cell]:
+    """The fragment, cut where two numbers stand further apart than words do."""
+    words = fragment.words
+    start = 0
+    for number in range(1, len(words)):
+        before, after = words[number - 1], words[number]
+        gap = after.x0 - before.x1
+        if (
+            gap > _NUMBER_GAP * (after.bottom - after.top)
+            and NUMBER.match(before.text)
+            and _BEGINS_NUMBER.match(after.text)
+        ):
+            yield Cell(words[start:number], words[start].x0, before.x1)
+            start = number
+    yield Cell(words[start:], words[start].x0 if start else fragment.x0, fragment.x1)
 
 
 def aligned_tables(rows: Sequence[Row]) -> Iterator[Grid]:
@@ -109,11 +128,7 @@ def _runs(rows: Sequence[Row]) -> Iterator[list[Row]]:
     for row in rows:
         far = bool(run) and row.top - run[-1].bottom > _MAX_STEP * max(row.height, run[-1].height)
         alone = len(row.cells) == 1
-        prose = (
-            (alone and len(row.cells[0].words) > 14)
-            or _is_prose(row)
-            or any(_LEADERS.search(c.text) for c in row.cells)
-        )
+        prose = (alone and len(row.cells[0].words) > 14) or _is_prose(row) or _is_contents(row)
         if run and (far or prose or (alone and lonely >= 3)):
             yield from _trimmed(run)
             run, lonely = [], 0
@@ -134,6 +149,11 @@ def _is_prose(row: Row) -> bool:
     return (long >= 2 and long * 2 > len(row.cells)) or (
         long == 1 == len(row.cells) - 1 and len(row.cells[0].words) > 14
     )
+
+
+def _is_contents(row: Row) -> bool:
+    """A line of a table of contents: a title, dots, a page number."""
+    return len(row.cells) <= 2 and any(_LEADERS.search(cell.text) for cell in row.cells)
 
 
 def _trimmed(run: list[Row]) -> Iterator[list[Row]]:
@@ -235,6 +255,8 @@ def _is_table(texts: Sequence[Sequence[str]]) -> bool:
     multi = [line for line in filled if len(line) > 1]
     cells = [cell for line in filled for cell in line]
     numbers = sum(bool(NUMBER.match(cell)) for cell in cells)
+    if sum(bool(_FORMULA.search(cell)) for cell in cells) * 8 > len(cells):
+        return False
     if len(multi) < 2 or len(cells) < 0.3 * len(texts) * len(texts[0]):
         return False
     words = median(len(cell.split()) for cell in cells)

@@ -18,6 +18,7 @@ _BULLETS = str.maketrans(_BULLET_GLYPHS)
 _BOLD_NAME = re.compile(rb"bold|black|heavy|semibold|demi", re.I)
 _BOLD_WEIGHT = 600
 MAX_PAGE_CHARS = 500_000
+Corners = tuple[float, float, float, float]
 
 
 @dataclass(slots=True)
@@ -47,8 +48,7 @@ class PageWords:
     width: float
     height: float
     turn: int  # quarter turns from user space to upright, clockwise
-    left: float
-    bottom: float
+    box: Corners  # of the page in user space
 
 
 class PageReader:
@@ -70,10 +70,12 @@ class PageReader:
         turn = self._turn(raw)
         width, height = right - left, top - bottom
         for word in raw:
-            _upright(word, turn, (left, bottom, right, top))
+            word.x0, word.top, word.x1, word.bottom = upright(
+                (word.x0, word.top, word.x1, word.bottom), turn, (left, bottom, right, top)
+            )
         if turn % 2:
             width, height = height, width
-        return PageWords(raw, width, height, turn, left, bottom)
+        return PageWords(raw, width, height, turn, (left, bottom, right, top))
 
     def is_bold(self, index: int) -> bool:
         """Whether the glyph at `index` is set in a heavy font."""
@@ -131,15 +133,14 @@ class PageReader:
         return round(float(median(angles)) / (math.pi / 2)) % 4
 
 
-def _upright(word: Word, turn: int, box: tuple[float, float, float, float]) -> None:
-    """Turns a box from PDF user space (origin bottom left) to upright with the origin at the top left."""
-    left, bottom, right, top = box
-    x0, x1, y0, y1 = word.x0, word.x1, word.top, word.bottom
+def upright(corners: Corners, turn: int, page: Corners) -> Corners:
+    """A box turned from PDF user space (x0, y0, x1, y1) to upright (x0, top, x1, bottom), origin at the top left."""
+    x0, y0, x1, y1 = corners
+    left, bottom, right, top = page
     if turn == 0:
-        word.x0, word.x1, word.top, word.bottom = x0 - left, x1 - left, top - y1, top - y0
-    elif turn == 1:
-        word.x0, word.x1, word.top, word.bottom = top - y1, top - y0, right - x1, right - x0
-    elif turn == 2:
-        word.x0, word.x1, word.top, word.bottom = right - x1, right - x0, y0 - bottom, y1 - bottom
-    else:
-        word.x0, word.x1, word.top, word.bottom = y0 - bottom, y1 - bottom, x0 - left, x1 - left
+        return x0 - left, top - y1, x1 - left, top - y0
+    if turn == 1:
+        return top - y1, right - x1, top - y0, right - x0
+    if turn == 2:
+        return right - x1, y0 - bottom, right - x0, y1 - bottom
+    return y0 - bottom, x0 - left, y1 - bottom, x1 - left
