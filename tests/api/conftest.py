@@ -3,12 +3,22 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
+from rag_app import security
 from rag_app.api.app import create_api
 from rag_app.services.context import Context, open_context
 from rag_app.settings import Settings
 from tests.api.cast import Cast
+
+
+@pytest.fixture(autouse=True)
+def _quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real hash with its smallest cost: here it is made hundreds of times."""
+    quick = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    monkeypatch.setattr(security, "_hasher", quick)
+    monkeypatch.setattr(security, "_NO_SUCH_USER", quick.hash("nobody"))
 
 
 @pytest.fixture
