@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from rag_app.providers import local_embedder
 
@@ -43,7 +42,8 @@ def test_similar_meaning_is_nearer_than_foreign_meaning() -> None:
 def test_it_equals_the_reference_implementation() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        wordllama = pytest.importorskip("wordllama")
+        import wordllama
+
         folder = Path(wordllama.__file__).parent
         reference = wordllama.WordLlama.load(cache_dir=folder, disable_download=True, dim=256)
         expected = reference.embed(TEXTS, norm=True)
