@@ -139,7 +139,7 @@ def test_a_local_server_never_gets_the_key_of_openai(monkeypatch: pytest.MonkeyP
 
 def test_a_key_of_the_environment_never_goes_to_an_entered_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-operator")
-    with pytest.raises(ProviderError, match="No key for OpenAI at elsewhere.example is set"):
+    with pytest.raises(ProviderError, match=r"No key for OpenAI at elsewhere\.example is set"):
         route_to("openai/x", Credentials("openai", base_url="https://elsewhere.example/v1"))
     route = route_to("compatible/x", Credentials("compatible", base_url="https://elsewhere.example/v1"))
     assert route.api_key == "none"
