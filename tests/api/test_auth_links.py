@@ -69,7 +69,8 @@ async def test_of_two_set_ups_at_once_one_wins(context: Context) -> None:
 
 
 async def test_an_odd_token_is_no_token(cast: Cast) -> None:
-    for token in [None, "", [], {}, 0, True, "x" * 5000]:
+    odd: list[object] = [None, "", [], {}, 0, True, "x" * 5000]
+    for token in odd:
         await people.reset_link_for(cast.context, OWNER)
         browser = await cast.browser()
         for path, body in [
