@@ -56,7 +56,7 @@ def declarative(question: str, answer: str) -> str | None:
     text = question.strip().rstrip("?").strip()
     answer = answer.strip().rstrip(".")
     rules = [
-        (rf"^(?:what|which)\s+(?P<v>is|was|are|were)\s+(?P<s>.+)$", "{s} {v} {a}"),
+        (r"^(?:what|which)\s+(?P<v>is|was|are|were)\s+(?P<s>.+)$", "{s} {v} {a}"),
         (rf"^who\s+(?P<r>(?:{_AUX}\s+)?\w+.*)$", "{a} {r}"),
         (
             r"^(?:what|which)\s+(?P<n>(?:\w+\s+){0,2}?\w+)\s+(?P<r>(?:\w+ed|is|was|are|were|has|had|can|led|made|became)\s.+)$",
@@ -177,14 +177,27 @@ def squad_pairs(folder: Path, *, seed: int, count: int) -> list[Pair]:
     return found
 
 
-def scifact_pairs(folder: Path) -> list[Pair]:
-    """Claims with the abstract that supports them, that contradicts them, and evidence sentences said otherwise."""
+def scifact_pairs(folder: Path, *, seed: int) -> list[Pair]:
+    """Evidence sentences of SciFact said otherwise, beside their abstract and one that shares most words with them,
+    swapped ones too; and the claims themselves, with the abstract that supports or contradicts them."""
+    rng = random.Random(seed)
     corpus = {str(row["id"]): row for row in read(folder / "corpus.jsonl")}
     claims = {str(row["id"]): str(row["text"]) for row in read(folder / "queries.jsonl")}
     labels = json.loads((folder / "evidence_labels.json").read_text("utf-8"))
-    found = []
+    titles = {key: set(facts_of(str(row["title"]), "en").terms) for key, row in corpus.items()}
+    true: list[Pair] = []
+    found: list[Pair] = []
     for claim, evidence in labels.items():
-        document = corpus[evidence[0]["doc"]]
+        key = evidence[0]["doc"]
+        text, title = str(corpus[key]["text"]), str(corpus[key]["title"])
+        spans = [span for span in split(text) if span.end - span.start > 60]
+        if spans:
+            span = rng.choice(spans)
+            pair = Pair(paraphrase(text[span.start : span.end]), text, title, claim, "paraphrase", "true")
+            near = max((other for other in corpus if other != key), key=lambda other: len(titles[other] & titles[key]))
+            found.append(replace(pair, kind="other", passage=str(corpus[near]["text"]), title=str(corpus[near]["title"])))
+            true.append(pair)
         kind = "true" if evidence[0]["label"] == "SUPPORT" else "contradict"
-        found.append(Pair(claims[claim], str(document["text"]), str(document["title"]), claim, "claim", kind))
-    return found
+        found.append(Pair(claims[claim], text, title, claim, "claim", f"claim {kind}"))
+    swapped = [swap for pair in true for swap in swaps(pair, true, rng)]
+    return [*true, *found, *swapped]

@@ -16,6 +16,7 @@ from rag_app.chat.extractive import Selected, candidates, select, shown_text
 from rag_app.chat.history import Turn, accepted_rewrite, needs_context, rewrite_locally, rewrite_request
 from rag_app.chat.lexicon import language_of
 from rag_app.chat.refusal import says_not_found
+from rag_app.chat.relevance import passage_language, texts_to_embed
 from rag_app.chat.sentences import Span
 from rag_app.chat.small_talk import SmallTalk, small_talk_in
 from rag_app.chat.writer import AnswerWriter
@@ -275,12 +276,16 @@ async def _chosen(run: _Run, query: str, result: SearchResult) -> tuple[Selected
     """The selected sentences; similarity takes part when an embedder is at hand and works."""
     vectors: npt.NDArray[np.float32] | None = None
     if run.engine.embed is not None:
-        texts = [query, *(candidate.text for candidate in candidates(result.passages))]
+        texts = await asyncio.to_thread(_texts, query, result)
         try:
             vectors = await run.engine.embed(texts)
         except ProviderError:
             log.info("similarity_skipped")
     return await asyncio.to_thread(select, query, result, vectors=vectors)
+
+
+def _texts(query: str, result: SearchResult) -> list[str]:
+    return texts_to_embed(query, candidates(result.passages), passage_language(query, result.passages))
 
 
 def _count(run: _Run, chunk: CompletionChunk) -> None:

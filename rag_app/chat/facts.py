@@ -47,8 +47,13 @@ def plain(text: str) -> str:
 
 def content_terms(text: str, language: str) -> list[str]:
     """Terms that carry topic: without question words, repeats included."""
-    asking = {term for word in question_words(language) for term in terms_of(word, language)}
+    asking = _asking_terms(language)
     return [term for term in terms_of(text, language) if term not in asking]
+
+
+@lru_cache(maxsize=32)
+def _asking_terms(language: str) -> frozenset[str]:
+    return frozenset(term for word in question_words(language) for term in terms_of(word, language))
 
 
 @lru_cache(maxsize=4096)

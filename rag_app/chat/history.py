@@ -12,6 +12,7 @@ from rag_app.providers.completion_types import ChatMessage
 from rag_app.retrieval.stopwords import STOP_WORDS
 
 LONGEST_REWRITE = 400
+_MOST_NAMES = 3
 _TURNS = 6  # earlier turns that the model sees for the rewrite
 _LONGEST_TURN = 600
 
@@ -42,7 +43,19 @@ _ELLIPSIS = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(
-    r"[^\W\d_a-zà-öø-ÿ][\w'’.&-]*(?:\s+(?:(?:of|the|and|for|de|la|du|von|der|des|di|da|van)\s+)*[^\W\d_a-zà-öø-ÿ][\w'’.&-]*)*"
+    r"[^\W\d_a-zà-öø-ÿ][\w'’.&-]*(?:\s+(?:(?:of|the|for|de|la|du|von|der|des|di|da|van)\s+)*[^\W\d_a-zà-öø-ÿ][\w'’.&-]*)*"
+)
+_QUOTED = re.compile(r"[\"“«„]([^\"”»“]{2,80})[\"”»“]")
+_OPENERS = frozenset(
+    ["besides", "during", "after", "before", "since", "despite", "according", "along", "along with", "unlike", "under",
+     "near", "outside", "within", "between", "other", "along", "because", "while", "if", "whose", "mr", "the"]
+)  # fmt: skip
+# "it" and "there" that stand for nothing: how long does it take to …, what does it mean when …, is it true that …
+_DUMMY = re.compile(
+    r"\b(?:does|do|did|will|would|is|was|it['’]s) (?:it|there)\b (?=take|mean|cost to|possible|true|necessary|important|"
+    r"safe|legal|allowed|known|said|believed|confirmed|thought|when\b|that\b|a\b|an\b|any\b|\w+ (?:to|that|when)\b)|"
+    r"\b(?:is|are|was|were) there\b|\bthere (?:is|are|was|were)\b|\bit (?:is|was) (?:\w+ )?(?:that|to|when)\b",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[\w'’-]+")
 
@@ -66,7 +79,16 @@ def needs_context(question: str, language: str = "") -> bool:
         return bool(words)
     leaning = _forms(_PRONOUNS, code) | _forms(_POSSESSIVES, code)
     short = len(topic) <= 3
-    return any(word in leaning and (short or word not in _AMBIGUOUS) for word in words[:40])
+    return any(
+        (short or match.group().lower() not in _AMBIGUOUS) and not _has_antecedent(question[: match.start()], code)
+        for match in _WORD.finditer(_DUMMY.sub(lambda found: "_" * len(found.group()), question))
+        if match.group().lower() in leaning
+    )
+
+
+def _has_antecedent(before: str, language: str) -> bool:
+    """Whether the part of a question before its pronoun names what the pronoun may stand for."""
+    return bool(_names(before, language))
 
 
 def rewrite_locally(question: str, history: Sequence[Turn], language: str = "") -> str:
@@ -99,7 +121,7 @@ def subject_of(history: Sequence[Turn], question: str, language: str) -> str:
     for text in asked[:3]:
         names = [name for name in _names(text, language) if name.lower() not in known]
         if names:
-            return max(names, key=lambda name: (len(name.split()), len(name)))
+            return _choose(names)
         topic = _topic(text, language)
         if topic:
             return topic
@@ -110,6 +132,11 @@ def subject_of(history: Sequence[Turn], question: str, language: str) -> str:
             if names:
                 return names[0]
     return ""
+
+
+def _choose(names: Sequence[str]) -> str:
+    """All names of the turn, because which of them is meant is seldom certain, and a search can use each."""
+    return ", ".join(dict.fromkeys(names[:_MOST_NAMES]))
 
 
 def rewrite_request(question: str, history: Sequence[Turn]) -> tuple[ChatMessage, ...]:
@@ -147,16 +174,16 @@ def _pattern(table: dict[str, str], language: str) -> re.Pattern[str]:
 
 def _names(text: str, language: str) -> list[str]:
     """Runs of capitalised words without the question words and articles before them; quoted titles too."""
-    found = [match for match in re.findall(r"[\"“«„]([^\"”»“]{2,80})[\"”»“]", text)]
-    skip = question_words(language) | STOP_WORDS.get(language, frozenset())
+    found = [title for title in _QUOTED.findall(text) if any(char.isupper() for char in title)]
+    skip = question_words(language) | STOP_WORDS.get(language, frozenset()) | _OPENERS
     for match in _NAME.finditer(text):
         words = match.group().rstrip(".,'’").split()
-        while words and words[0].lower() in skip:
+        opens = match.start() == 0
+        while words and (words[0].lower() in skip or (opens and words[0].lower() in skip)):
             words.pop(0)
-        name = re.sub(r"['’]s$", "", " ".join(words))
-        if (len(name) > 1 and (match.start() > 0 or len(words) > 1 or name.isupper()) and language != "de") or (
-            language == "de" and len(words) > 1
-        ):
+        name = re.sub(r"['’]s?$", "", " ".join(words))
+        single_opener = opens and len(words) == 1 and not name.isupper()
+        if len(name) > 1 and not single_opener and (language != "de" or len(words) > 1):
             found.append(name)
     return found
 
