@@ -2,23 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from rag_app.ingestion.pdf_lines import Fragment, joined
+from rag_app.ingestion.pdf_lines import Fragment, joined, overlaps
 from rag_app.ingestion.pdf_rows import NUMBER, Grid, header_rows
 from rag_app.ingestion.pdf_rules import Rule, Rules
 from rag_app.ingestion.pdf_words import Word
 
 _TOUCH = 4.0
 _SAME = 4.0
+_LOWEST, _NARROWEST = 5.0, 9.0  # of a row and a column; what is closer is the padding of cells
 _COVERED = 0.6  # of a cell's side that must be drawn to close it
 _FILLED = 0.3
+_WIDE = 1.2  # of a word's height: a gap between columns
+_PARAGRAPH_GAP = 0.9  # of a word's height: a gap between rows
 _MAX_CELLS = 5_000
 
 
 def ruled_tables(fragments: Sequence[Fragment], rules: Rules) -> Iterator[Grid]:
     """Tables with drawn cells. Words outside of them are left alone."""
     for horizontal, vertical in _groups(rules):
-        ys, xs = _places(horizontal), _places(vertical)
+        ys, xs = _places(horizontal, _LOWEST), _places(vertical, _NARROWEST)
         _open_sides(xs, horizontal)
         if len(ys) < 3 or len(xs) < 3 or len(ys) * len(xs) > _MAX_CELLS:
             continue
@@ -51,10 +55,10 @@ def _root(parents: list[int], number: int) -> int:
     return number
 
 
-def _places(rules: Sequence[Rule]) -> list[float]:
+def _places(rules: Sequence[Rule], least: float) -> list[float]:
     places: list[float] = []
     for place in sorted(rule.place for rule in rules):
-        if not places or place - places[-1] > _SAME:
+        if not places or place - places[-1] > least:
             places.append(place)
     return places
 
@@ -90,7 +94,7 @@ class _Lattice:
                     cells.setdefault(owners[spot[0] * width + spot[1]], []).append(word)
                     inside.add(fragment.number)
         rows = [[joined(cells.get(row * width + column, [])) for column in range(width)] for row in range(height)]
-        if not _is_table(rows) or self._holds_lines(cells, width):
+        if not _is_table(rows) or _holds_rows(cells, width):
             return None
         rows = [row for row in rows if any(row)]
         used = [column for column in range(width) if any(row[column] for row in rows)]
@@ -113,7 +117,7 @@ class _Lattice:
             for column in range(width):
                 here = row * width + column
                 if column + 1 < width and not _drawn(
-                    self.vertical, self.xs[column + 1], self.ys[row], self.ys[row + 1]
+                    self.vertical, self.xs[column + 1], self.ys[row], self.ys[row + 1], reach=_NARROWEST
                 ):
                     _unite(parents, here, here + 1)
                 if row + 1 < height and not _drawn(
@@ -122,15 +126,37 @@ class _Lattice:
                     _unite(parents, here, here + width)
         return [_root(parents, number) for number in range(width * height)]
 
-    @staticmethod
-    def _holds_lines(cells: dict[int, list[Word]], width: int) -> bool:
-        """Whether cells hold whole columns of numbers: then the rules only frame a table that is aligned."""
-        stacked = 0
-        for place, words in cells.items():
-            lines = {round(word.top / 4) for word in words}
-            numbers = sum(bool(NUMBER.match(word.text)) for word in words)
-            stacked += place % width > 0 and len(lines) >= 3 and numbers >= 0.7 * len(words)
-        return stacked >= 2
+
+def _holds_rows(cells: dict[int, list[Word]], width: int) -> bool:
+    """Whether single cells hold several rows or columns: then the rules only frame a table that shows by alignment."""
+    stacked = spaced = 0
+    for place, words in cells.items():
+        lines = _lines(words)
+        numbers = sum(bool(NUMBER.match(word.text)) for word in words)
+        stacked += place % width > 0 and len(lines) >= 3 and numbers >= 0.7 * len(words)
+        gaps = [sum(_is_wide(one, other) for one, other in pairwise(line)) for line in lines]
+        if max(gaps) >= 2 or sum(gap > 0 for gap in gaps) >= 2:
+            return True
+        spaced += any(
+            below[0].top - above[0].bottom > _PARAGRAPH_GAP * (above[0].bottom - above[0].top)
+            for above, below in pairwise(lines)
+        )
+    return stacked >= 2 or spaced >= 3
+
+
+def _lines(words: Sequence[Word]) -> list[list[Word]]:
+    lines: list[list[Word]] = []
+    for word in sorted(words, key=lambda each: (each.top + each.bottom) / 2):
+        if lines and overlaps(lines[-1][0], word):
+            lines[-1].append(word)
+        else:
+            lines.append([word])
+    return [sorted(line, key=lambda each: each.x0) for line in lines]
+
+
+def _is_wide(one: Word, other: Word) -> bool:
+    """A gap that no sentence has; the one behind the mark of a list item does not count."""
+    return other.x0 - one.x1 > _WIDE * (one.bottom - one.top) and len(one.text) > 1
 
 
 def _unite(parents: list[int], one: int, other: int) -> None:
@@ -138,9 +164,9 @@ def _unite(parents: list[int], one: int, other: int) -> None:
     parents[second] = first
 
 
-def _drawn(rules: Sequence[Rule], place: float, start: float, end: float) -> bool:
+def _drawn(rules: Sequence[Rule], place: float, start: float, end: float, *, reach: float = _SAME) -> bool:
     drawn = sum(
-        max(0.0, min(rule.end, end) - max(rule.start, start)) for rule in rules if abs(rule.place - place) <= _SAME
+        max(0.0, min(rule.end, end) - max(rule.start, start)) for rule in rules if abs(rule.place - place) <= reach
     )
     return drawn >= _COVERED * (end - start)
 

@@ -62,12 +62,23 @@ def fragments_of(words: list[Word]) -> list[Fragment]:
     for word in words:
         if current is not None and _continues(current, word):
             current.words.append(word)
-            current.x0, current.x1 = min(current.x0, word.x0), max(current.x1, word.x1)
-            current.top, current.bottom = min(current.top, word.top), max(current.bottom, word.bottom)
+            _grow(current, word)
         else:
             current = Fragment([word], word.x0, word.x1, word.top, word.bottom, len(fragments))
             fragments.append(current)
     return fragments
+
+
+def _grow(fragment: Fragment, word: Word) -> None:
+    # Comparisons instead of min and max: this runs for each word of each page.
+    if word.x0 < fragment.x0:
+        fragment.x0 = word.x0
+    if word.x1 > fragment.x1:
+        fragment.x1 = word.x1
+    if word.top < fragment.top:
+        fragment.top = word.top
+    if word.bottom > fragment.bottom:
+        fragment.bottom = word.bottom
 
 
 def _continues(fragment: Fragment, word: Word) -> bool:

@@ -142,6 +142,62 @@ def test_an_aligned_table_becomes_rows(tmp_path: Path) -> None:
     assert parsed.text[table.char_from : table.header_to].startswith("| Country")
 
 
+WRAPPED = (
+    ("Term", "Meaning"),
+    ("Berth", "A place where a ship may lie,|with water deep enough at|every tide of the year."),
+    ("Pilot", "A person who knows the|harbour and guides ships."),
+)
+
+
+def draw_ruled(canvas: Canvas, *, top: float) -> None:
+    """Two columns with drawn cells and wrapped text."""
+    canvas.setFont("Helvetica", 10)
+    for name, meaning in WRAPPED:
+        lines = meaning.split("|")
+        height = 12 * len(lines) + 8
+        canvas.rect(72, top - height, 100, height)
+        canvas.rect(172, top - height, 250, height)
+        canvas.drawString(76, top - 13, name)
+        for number, line in enumerate(lines):
+            canvas.drawString(176, top - 13 - 12 * number, line)
+        top -= height
+
+
+def test_a_table_with_drawn_cells_keeps_wrapped_text_in_its_cell(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    draw_ruled(canvas, top=700)
+    canvas.save()
+    parsed = parse(tmp_path / "a.pdf", filename="a.pdf")
+    rows = [f"| {name} | {meaning.replace('|', ' ')} |" for name, meaning in WRAPPED]
+    assert parsed.text == "\n".join([rows[0], "| --- | --- |", *rows[1:]])
+
+
+def test_text_beside_a_drawn_table_stays_out_of_it(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.setFont("Helvetica", 10)
+    for number in range(6):
+        canvas.drawString(435, 690 - number * 12, "a note at the side")
+    draw_ruled(canvas, top=700)
+    canvas.save()
+    parsed = parse(tmp_path / "a.pdf", filename="a.pdf")
+    (table,) = shown(parsed, "table")
+    assert "note" not in table
+    assert parsed.text.count("a note at the side") == 6
+
+
+def test_shaded_rows_do_not_melt_the_columns_together(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.setFillGray(0.9)
+    for number in (1, 3):
+        canvas.rect(70, 696 - number * 15, 360, 15, stroke=0, fill=1)
+    canvas.setFillGray(0)
+    draw_table(canvas, TABLE, top=700, step=120)
+    canvas.save()
+    (table,) = shown(parse(tmp_path / "a.pdf", filename="a.pdf"), "table")
+    assert "| France | 68,287,487 | 551,695 |" in table
+    assert "| Iceland | 382,003 | 102,775 |" in table
+
+
 def test_currency_signs_stand_with_their_numbers(tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
     for number, (label, value) in enumerate((("Sales", "1,200"), ("Costs", "900"), ("Rent", "80"), ("Profit", "220"))):
