@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from rag_app.errors import InvalidInput
 from rag_app.retrieval.scope import Scope
 
 
@@ -28,10 +29,20 @@ def passage_filter(table: str) -> str:
 
 
 def filter_values(scope: Scope) -> dict[str, str]:
-    """Bound parameters of `passage_filter`; nothing when there is no filter."""
+    """Bound parameters of `passage_filter`; nothing when there is no filter.
+
+    Raises InvalidInput for a filter that JSON in the database cannot express.
+    """
     if not scope.filter:
         return {}
     allowed: dict[str, list[Any]] = {
         key: list(value) if isinstance(value, list | tuple | set) else [value] for key, value in scope.filter.items()
     }
-    return {"filter": json.dumps(allowed)}
+    try:
+        written = json.dumps(allowed, ensure_ascii=False, allow_nan=False)
+        written.encode()
+    except (TypeError, ValueError) as problem:
+        raise InvalidInput("The filter holds something that is not plain text, number, boolean or null.") from problem
+    if "\\u0000" in written:
+        raise InvalidInput("The filter holds a NUL character.")
+    return {"filter": written}

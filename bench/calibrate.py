@@ -1,0 +1,222 @@
+"""Saying no: fits when passages answer a question and when they do not, and reports it on other articles and corpora."""
+
+import argparse
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bench import retrieval_sets as sets
+from bench.scratch_search import Filled, fill, scratch_engine
+from rag_app.retrieval.passages import Mode, SearchResult
+from rag_app.retrieval.search import search
+from rag_app.retrieval.weights import HIGHEST_WEIGHT
+
+RESULTS = Path(__file__).parent / "results" / "calibrate.json"
+FOLDS = 6
+RIDGE = 1.0
+THRESHOLD = 0.5
+ANSWER_FEATURES = ("bm25_share", "idf_coverage", "cosine", "margin", "window", "phrases")
+MODES: tuple[Mode, ...] = ("hybrid", "lexical")
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question asked of one knowledge base."""
+
+    group: str
+    fit: bool
+    answerable: bool
+    result: SearchResult
+    relevant: frozenset[str]
+
+
+def article_folds(asked: sets.QuestionSet) -> tuple[list[set[str]], set[str]]:
+    """Six parts of the articles, each left out once, and the half of them whose questions the weights are fitted on."""
+    articles = sorted({document["title"] for document in asked.documents})
+    random.Random(7).shuffle(articles)
+    return [set(articles[start::FOLDS]) for start in range(FOLDS)], set(
+        random.Random(8).sample(articles, len(articles) // 2)
+    )
+
+
+async def ask(
+    engine: AsyncEngine, made: Filled, questions: Sequence[tuple[str, str]], asked: sets.QuestionSet, mode: Mode
+) -> list[tuple[str, SearchResult]]:
+    """Search each question; the set only types the call."""
+    del asked
+    return [(key, await search(engine, text, made.scope(limit=10, mode=mode))) for key, text in questions]
+
+
+async def left_out_articles(engine: AsyncEngine, per_fold: int, mode: Mode) -> list[Case]:
+    """SQuAD with one article in six left out: questions about what is there, and about what is not."""
+    asked = sets.load("squad")
+    if asked is None:
+        return []
+    title = {document["id"]: document["title"] for document in asked.documents}
+    article = {key: title[next(iter(asked.relevant[key]))] for key, _ in asked.questions}
+    folds, fitted = article_folds(asked)
+    cases: list[Case] = []
+    for number, out in enumerate(folds):
+        kept = [document for document in asked.documents if document["title"] not in out]
+        made = await fill(engine, kept, name=f"calibrate {mode} {number}")
+        shuffled = random.Random(number).sample(asked.questions, len(asked.questions))
+        there = [each for each in shuffled if article[each[0]] not in out][:per_fold]
+        missing = [each for each in shuffled if article[each[0]] in out][:per_fold]
+        for key, result in await ask(engine, made, there + missing, asked, mode):
+            relevant = frozenset(asked.relevant[key])
+            cases.append(Case("squad", article[key] in fitted, article[key] not in out, result, relevant))
+        print(f"  {mode} fold {number + 1} of {FOLDS}: {len(cases)} questions", flush=True)
+    return cases
+
+
+async def other_corpora(engine: AsyncEngine, mode: Mode) -> list[Case]:
+    """Corpora that nothing was fitted on: their own questions against foreign ones, and with some documents left out."""
+    cases: list[Case] = []
+    foreign = sets.load("squad", questions=200)
+    for name in ("claude_docs", "scifact"):
+        asked = sets.load(name, questions=200)
+        if asked is None or foreign is None:
+            continue
+        made = await fill(engine, asked.documents, name=f"calibrate {mode} {name}")
+        for group, answerable in ((asked, True), (foreign, False)):
+            for key, result in await ask(engine, made, group.questions, group, mode):
+                cases.append(
+                    Case(f"{name}, foreign questions", False, answerable, result, frozenset(group.relevant[key]))
+                )
+        gone = {document for key, _ in asked.questions[::2] for document in asked.relevant[key]}
+        kept = [document for document in asked.documents if document["id"] not in gone]
+        made = await fill(engine, kept, name=f"calibrate {mode} {name} without")
+        for key, result in await ask(engine, made, asked.questions, asked, mode):
+            there = not gone & asked.relevant[key].keys()
+            if there or gone >= asked.relevant[key].keys():
+                cases.append(Case(f"{name}, documents left out", False, there, result, frozenset(asked.relevant[key])))
+    return cases
+
+
+def features(cases: Sequence[Case], names: Sequence[str]) -> Array:
+    """One row per case."""
+    return np.array([[getattr(case.result.evidence, name) for name in names] for case in cases])
+
+
+def fit_logistic(x: Array, y: Array, weight: Array) -> Array:
+    """Bias and weights of a logistic regression with a small ridge, by Newton's method."""
+    x = np.column_stack([np.ones(len(x)), x])
+    ridge = np.diag([0.0] + [RIDGE] * (x.shape[1] - 1))
+    theta = np.zeros(x.shape[1])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-x @ theta))
+        gradient = x.T @ (weight * (p - y)) + ridge @ theta
+        curvature = (x * (weight * p * (1 - p))[:, None]).T @ x + ridge
+        theta = theta - np.linalg.solve(curvature, gradient)
+    return theta
+
+
+def probability(theta: Array, x: Array) -> Array:
+    """What the logistic regression says."""
+    return 1 / (1 + np.exp(-(theta[0] + x @ theta[1:])))
+
+
+def balanced(y: Array) -> Array:
+    """Weights that give both classes the same say."""
+    return np.where(y > 0, 0.5 / y.mean(), 0.5 / (1 - y.mean()))
+
+
+def report(p: Array, y: Array) -> dict[str, float]:
+    """Balanced accuracy at THRESHOLD, both error rates, and the area under the curve."""
+    yes, no = p[y > 0], p[y == 0]
+    order = np.argsort(np.concatenate([no, yes]), kind="stable")
+    places = np.empty(len(order))
+    places[order] = np.arange(1, len(order) + 1)
+    auc = (places[len(no) :].sum() - len(yes) * (len(yes) + 1) / 2) / (len(yes) * len(no))
+    wrong_no, wrong_yes = float((yes < THRESHOLD).mean()), float((no >= THRESHOLD).mean())
+    found = {"balanced_accuracy": 1 - (wrong_no + wrong_yes) / 2, "wrongly_no": wrong_no, "wrongly_yes": wrong_yes}
+    return {name: round(value, 4) for name, value in {**found, "auc": float(auc)}.items()} | {"questions": len(y)}
+
+
+def passage_rows(cases: Sequence[Case], *, cosine: bool) -> tuple[Array, Array]:
+    """Features and labels of single passages: is this one of those that were meant?"""
+    rows, labels = [], []
+    for case in cases:
+        best = HIGHEST_WEIGHT * sum(case.result.idf.values())
+        for passage in case.result.passages:
+            row = [min(1.0, passage.bm25 / best) if best else 0.0, passage.fused]
+            rows.append([row[0], passage.cosine or 0.0, row[1]] if cosine else row)
+            labels.append(case.answerable and passage.external_id in case.relevant)
+    return np.array(rows), np.array(labels, dtype=float)
+
+
+def fitted(cases: Sequence[Case], mode: Mode) -> dict[str, Any]:
+    """Weights from the fitting articles, and what they do elsewhere."""
+    with_cosine = mode != "lexical"
+    names = [name for name in ANSWER_FEATURES if with_cosine or name != "cosine"]
+    mine = [case for case in cases if case.fit]
+    y = np.array([case.answerable for case in mine], dtype=float)
+    theta = fit_logistic(features(mine, names), y, balanced(y))
+    x, labels = passage_rows(mine, cosine=with_cosine)
+    passage_theta = fit_logistic(x, labels, np.ones(len(labels)))
+    columns = ("bm25_share", "cosine", "fused") if with_cosine else ("bm25_share", "fused")
+    found: dict[str, Any] = {
+        "answer": dict(zip(("bias", *names), np.round(theta, 2).tolist(), strict=True)),
+        "passage": dict(zip(("bias", *columns), np.round(passage_theta, 2).tolist(), strict=True)),
+        "groups": {},
+    }
+    for group in dict.fromkeys(case.group for case in cases):
+        others = [case for case in cases if case.group == group and not case.fit]
+        truth = np.array([case.answerable for case in others], dtype=float)
+        found["groups"][group] = report(probability(theta, features(others, names)), truth)
+        as_built = np.array([case.result.evidence.answerable for case in others])
+        found["groups"][group]["as_built"] = report(as_built, truth)["balanced_accuracy"]
+    test_x, test_y = passage_rows(
+        [case for case in cases if case.group == "squad" and not case.fit], cosine=with_cosine
+    )
+    found["passage_calibration"] = reliability(probability(passage_theta, test_x), test_y)
+    return found
+
+
+def reliability(p: Array, y: Array) -> dict[str, list[float]]:
+    """Stated and true share per tenth of the scale."""
+    table = {}
+    for low in range(10):
+        inside = (p >= low / 10) & (p < (low + 1) / 10)
+        if inside.sum() >= 20:
+            table[f"{low / 10:.1f}"] = [round(float(p[inside].mean()), 3), round(float(y[inside].mean()), 3)]
+    return table
+
+
+async def run(per_fold: int, url: str | None) -> dict[str, Any]:
+    """Everything, once with both legs and once with words alone."""
+    found: dict[str, Any] = {}
+    async with scratch_engine(url) as engine:
+        for mode in MODES:
+            cases = await left_out_articles(engine, per_fold, mode) + await other_corpora(engine, mode)
+            if cases:
+                found[mode] = fitted(cases, mode)
+    return found
+
+
+def main(argv: list[str]) -> int:
+    """Fit, print the constants for rag_app/retrieval/evidence.py and what they are worth."""
+    parser = argparse.ArgumentParser(prog="bench calibrate", description=__doc__)
+    parser.add_argument("--per-fold", type=int, default=250, help="questions of each kind per fold")
+    parser.add_argument("--database", help="a database with the schema, instead of a scratch one")
+    options = parser.parse_args(argv)
+    found = asyncio.run(run(options.per_fold, options.database))
+    if not found:
+        print(f"skipped: no data under {sets.data_folder()}")
+    for mode, figures in found.items():
+        print(f"{mode}: answer {figures['answer']}\n{mode}: passage {figures['passage']}")
+        for group, row in figures["groups"].items():
+            print(f"  {group:32} {row}")
+        print(f"  said and true: {figures['passage_calibration']}")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return 0
