@@ -18,7 +18,9 @@ from rag_app.pages import (
     document,
     documents,
     gates,
+    home,
     knowledge_list,
+    models,
     people,
 )
 from rag_app.services.context import open_context
@@ -30,12 +32,14 @@ from rag_app.telemetry import log
 
 BUILT = Path(".web/build/client")
 PAGES = (
+    *home.PAGES,
     *gates.PAGES,
     *chat.PAGES,
     *bots.PAGES,
     *knowledge_list.PAGES,
     *documents.PAGES,
     *document.PAGES,
+    *models.PAGES,
     *people.PAGES,
     *account.PAGES,
 )
@@ -74,8 +78,7 @@ def _failed(exception: Exception) -> None:
 
 
 def _missing() -> rx.Component:
-    back = rx.el.a("Back to the start", href="/", class_name="btn")
-    return gate_page("Nothing here", back, text="This page does not exist.")
+    return gate_page("Nothing here", rx.el.a("Back to the start", href="/", class_name="btn"), text="This page does not exist.")
 
 
 app = WebApp(

@@ -1,5 +1,5 @@
 // Shows an answer: Markdown without raw HTML, links that say where they lead, no foreign image, citations as chips.
-import { memo, useState } from "react";
+import { createContext, memo, useContext, useMemo, useState } from "react";
 import ReactMarkdown from "react-markdown";
 import remarkGfm from "remark-gfm";
 
@@ -61,42 +61,45 @@ function CodeBlock({ children }) {
   );
 }
 
-function furniture(titles, active, onCite) {
-  return {
-    a({ href, children }) {
-      const cite = /^#cite-(\d+)$/.exec(href ?? "");
-      if (cite) {
-        const n = Number(cite[1]);
-        const title = titles[n] ?? "";
-        return (
-          <button type="button" className={active === n ? "cite on" : "cite"} title={title}
-            aria-label={`Source ${n}: ${title}`} onClick={() => onCite?.(n)}>{n}</button>
-        );
-      }
-      if (!href) return <span>{children}</span>;
-      const host = hostOf(href);
-      return <a href={href} target="_blank" rel="noopener noreferrer nofollow" title={host || href}>{children}</a>;
-    },
-    img: ({ alt, src }) => <span className="picture">picture: {alt || hostOf(src ?? "") || "without description"}</span>,
-    pre: CodeBlock,
-    table: ({ children }) => <div className="scroll-x" tabIndex={0}><table>{children}</table></div>,
-    input: ({ checked }) => <span aria-hidden="true">{checked ? "☑ " : "☐ "}</span>,
-  };
+const Sources = createContext({ titles: {}, active: 0, onCite: null });
+
+function Chip({ n }) {
+  const { titles, active, onCite } = useContext(Sources);
+  const title = titles[n] ?? "";
+  return (
+    <button type="button" className={active === n ? "cite on" : "cite"} title={title}
+      aria-label={`Source ${n}: ${title}`} onClick={() => onCite?.(n)}>{n}</button>
+  );
 }
 
-export const Answer = memo(function Answer({ text = "", citations = [], active = 0, onCite }) {
+// One set for all answers and all renderings: a new function per rendering would make React build everything anew.
+const FURNITURE = {
+  a({ href, children }) {
+    const cite = /^#cite-(\d+)$/.exec(href ?? "");
+    if (cite) return <Chip n={Number(cite[1])} />;
+    if (!href) return <span>{children}</span>;
+    const host = hostOf(href);
+    return <a href={href} target="_blank" rel="noopener noreferrer nofollow" title={host || href}>{children}</a>;
+  },
+  img: ({ alt, src }) => <span className="picture">picture: {alt || hostOf(src ?? "") || "without description"}</span>,
+  pre: CodeBlock,
+  table: ({ children }) => <div className="scroll-x" tabIndex={0}><table>{children}</table></div>,
+  input: ({ checked }) => <span aria-hidden="true">{checked ? "☑ " : "☐ "}</span>,
+};
+
+const Body = memo(function Body({ text, known }) {
+  const plugins = useMemo(() => [remarkGfm, [remarkCitations, { known: known.split(",").map(Number) }]], [known]);
+  return <ReactMarkdown remarkPlugins={plugins} components={FURNITURE} urlTransform={address}>{text}</ReactMarkdown>;
+});
+
+export function Answer({ text = "", citations = [], active = 0, onCite }) {
   const titles = {};
-  for (const each of citations) titles[each.n] = each.page ? `${each.title}, page ${each.page}` : each.title;
+  for (const each of citations) titles[each.n] = each.page ? `${each.title}, ${each.page}` : each.title;
   return (
-    <div className="answer" dir="auto">
-      <ReactMarkdown
-        remarkPlugins={[remarkGfm, [remarkCitations, { known: citations.map((each) => each.n) }]]}
-        components={furniture(titles, active, onCite)}
-        urlTransform={address}
-      >
-        {text}
-      </ReactMarkdown>
-    </div>
+    <Sources.Provider value={{ titles, active, onCite }}>
+      <div className="answer" dir="auto">
+        <Body text={text} known={citations.map((each) => each.n).join(",")} />
+      </div>
+    </Sources.Provider>
   );
-}, (before, after) => before.text === after.text && before.active === after.active
-  && JSON.stringify(before.citations) === JSON.stringify(after.citations));
+}

@@ -1,7 +1,7 @@
 // A panel beside the content: takes the focus when it opens, Esc closes it, and the focus goes back to where it was.
 import { useEffect, useRef } from "react";
 
-export function Side({ onClose, label = "", title = "", subject = "", children }) {
+export function Side({ onClose, label = "", title = "", place = "", subject = "", actions = [], children }) {
   const head = useRef(null);
   useEffect(() => {
     const before = document.activeElement;
@@ -19,10 +19,18 @@ export function Side({ onClose, label = "", title = "", subject = "", children }
   return (
     <aside className="side" aria-label={label} onKeyDown={press}>
       <div className="side-head">
-        <h2 className="grow" tabIndex={-1} ref={head}>{title}</h2>
+        <div className="grow">
+          <h2 tabIndex={-1} ref={head}>{title}</h2>
+          {place && <div className="small muted">{place}</div>}
+        </div>
         <button type="button" className="btn plain square" aria-label="Close" onClick={() => onClose?.()}>✕</button>
       </div>
-      <div className="side-body">{children}</div>
+      <div className="side-body" tabIndex={0}>{children}</div>
+      <div className="side-foot">
+        {actions.filter(([, href]) => href).map(([words, href, fresh]) => (
+          <a key={words} className="btn mini" href={href} target={fresh ? "_blank" : undefined} rel="noopener">{words}</a>
+        ))}
+      </div>
     </aside>
   );
 }

@@ -55,7 +55,7 @@ export function Unencrypted() {
   }, []);
   if (!kind) return null;
   const text = kind === "local"
-    ? "Not encrypted (http): fine on this computer, not over a network."
+    ? "Not encrypted (http) – fine on this computer only"
     : "This connection is not encrypted: passwords and documents can be read on the way. Put the server behind https.";
   return <div className={kind === "local" ? "banner quiet" : "banner warn"} role="note">{text}</div>;
 }

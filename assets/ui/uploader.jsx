@@ -43,7 +43,7 @@ function send(file, url, progress) {
   });
 }
 
-export function Uploader({ url, maxMb = 100, accept = "", onAdded }) {
+export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
   const [rows, setRows] = useState([]);
   const [over, setOver] = useState(false);
   const queue = useRef([]);
@@ -124,6 +124,7 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded }) {
         <div className="row wrap">
           <button type="button" className="btn primary" onClick={() => choose(false)}>Choose files</button>
           <button type="button" className="btn" onClick={() => choose(true)}>Choose a folder</button>
+          {children}
         </div>
       </div>
       {rows.length > 0 && (

@@ -75,7 +75,9 @@ class Side(_Own):
 
     label: rx.Var[str]
     title: rx.Var[str]
+    place: rx.Var[str]
     subject: rx.Var[str]
+    actions: rx.Var[list]
     triggers = {"on_close": no_args_event_spec}
 
 

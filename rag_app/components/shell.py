@@ -129,7 +129,8 @@ def connection_banner() -> rx.Component:
 
 def shell(*content: Any, here: str, session: ShellBinding, full: bool = False) -> rx.Component:
     """A signed-in page. `full` = the content fills the height and scrolls by itself."""
-    inner = content if full else (rx.el.div(settings_tabs(here, session), *content, class_name="page"),)
+    tabs = (settings_tabs(here, session),) if here in {place.key for place in SETTINGS} else ()
+    inner = content if full else (rx.el.div(*tabs, *content, class_name="page"),)
     return rx.el.div(
         rx.el.a("Skip to content", href="#content", class_name="skip"),
         rx.el.div(rx.connection_banner(connection_banner()), Unencrypted.create(), class_name="bars"),

@@ -9,12 +9,25 @@ from rag_app.state.document import DocumentState
 from rag_app.state.rows import CutRow, ReadBlock
 
 
+def _table(block: ReadBlock) -> rx.Component:
+    return rx.el.div(
+        rx.el.table(
+            rx.el.thead(rx.el.tr(rx.foreach(block.head, lambda cell: rx.el.th(cell)))),
+            rx.el.tbody(
+                rx.foreach(block.cells, lambda row: rx.el.tr(rx.foreach(row, lambda cell: rx.el.td(cell)))),
+            ),
+        ),
+        class_name="scroll-x",
+        tab_index=0,
+    )
+
+
 def _block(block: ReadBlock) -> rx.Component:
     return rx.match(
         block.kind,
         ("page", rx.el.div(block.text, class_name="page-break", role="separator")),
-        ("heading", rx.el.span(block.text, class_name="read-heading", role="heading", aria_level=block.level)),
-        ("table", rx.el.code(block.text, class_name="read-table", tab_index=0)),
+        ("heading", rx.el.div(block.text, class_name="read-heading", role="heading", aria_level=block.level)),
+        ("table", _table(block)),
         ("code", rx.el.code(block.text, class_name="read-table", tab_index=0)),
         rx.el.div(block.text),
     )
@@ -46,7 +59,7 @@ def _read() -> rx.Component:
                 box("The text goes on; only its beginning is shown here. The original holds it all.", tone="info"),
                 rx.fragment(),
             ),
-            class_name="reading card stack tight",
+            class_name="reading answer card stack tight",
             dir="auto",
         ),
         rx.cond(

@@ -91,6 +91,7 @@ def _row(row: DocumentRow) -> rx.Component:
     return rx.el.tr(
         rx.el.td(
             rx.el.a(row.title, href=f"/documents/{row.id}", class_name="doc-title"),
+            rx.cond(row.filename != "", rx.el.div(row.filename, class_name="small muted"), rx.fragment()),
             rx.cond(
                 row.error != "", rx.el.p(row.error, class_name="small", style={"color": "var(--bad)"}), rx.fragment()
             ),
@@ -158,17 +159,13 @@ def _adding() -> rx.Component:
         DocumentsState.may_edit,
         rx.el.div(
             Uploader.create(
+                button(icon("clipboard_paste"), "Paste text", on_click=DocumentsState.open_form("text")),
+                button(icon("globe"), "Web address", on_click=DocumentsState.open_form("address")),
                 url=DocumentsState.upload_url,
                 max_mb=DocumentsState.max_mb,
                 accept=ACCEPTED,
                 on_added=lambda _row: DocumentsState.refresh.throttle(500),
                 key=DocumentsState.kb_id,
-            ),
-            rx.el.div(
-                rx.el.span("or", class_name="muted small"),
-                button(icon("clipboard_paste"), "Paste text", look="mini", on_click=DocumentsState.open_form("text")),
-                button(icon("globe"), "Add a web address", look="mini", on_click=DocumentsState.open_form("address")),
-                class_name="row wrap",
             ),
             class_name="stack tight",
         ),
@@ -236,7 +233,8 @@ def content() -> rx.Component:
             rx.cond(DocumentsState.kb_name != "", DocumentsState.kb_name, "Knowledge base"),
             link_button(icon("message_square"), "Ask it", href=f"/chat?kb={DocumentsState.kb_id}", look="primary"),
             text=rx.fragment(
-                rx.cond(DocumentsState.kb_description != "", DocumentsState.kb_description + " — ", ""),
+                DocumentsState.kb_description,
+                rx.cond(DocumentsState.kb_description != "", rx.el.br(), rx.fragment()),
                 rx.el.span(DocumentsState.summary, class_name="num"),
             ),
             back=("Knowledge", "/knowledge"),

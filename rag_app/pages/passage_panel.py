@@ -3,7 +3,7 @@
 import reflex as rx
 
 from rag_app.components.browser import Side
-from rag_app.components.furniture import icon, link_button, problem, skeleton
+from rag_app.components.furniture import problem, skeleton
 from rag_app.state.chat import ChatState
 
 
@@ -13,38 +13,22 @@ def passage_panel() -> rx.Component:
         problem(ChatState.panel_problem),
         rx.cond(
             ChatState.panel_quote != "",
-            rx.fragment(
-                rx.el.div(
-                    rx.cond(ChatState.panel_place != "", rx.el.span(ChatState.panel_place), rx.fragment()),
-                    class_name="small muted",
-                ),
-                rx.el.p(
-                    ChatState.panel_before,
-                    rx.el.mark(ChatState.panel_quote),
-                    ChatState.panel_after,
-                    class_name="passage",
-                    dir="auto",
-                ),
-                rx.el.div(
-                    rx.cond(
-                        ChatState.panel_original != "",
-                        link_button(
-                            icon("file_text"),
-                            "Open the original",
-                            href=ChatState.panel_original,
-                            target="_blank",
-                            look="mini",
-                        ),
-                        rx.fragment(),
-                    ),
-                    link_button(icon("list_tree"), "How it was read", href=ChatState.panel_document, look="mini"),
-                    class_name="row wrap",
-                ),
+            rx.el.p(
+                ChatState.panel_before,
+                rx.el.mark(ChatState.panel_quote),
+                ChatState.panel_after,
+                class_name="passage",
+                dir="auto",
             ),
             rx.cond(ChatState.panel_problem == "", skeleton(6), rx.fragment()),
         ),
         label="Source",
         title=ChatState.panel_title,
+        place=ChatState.panel_place,
         subject=ChatState.panel_subject,
+        actions=[
+            ["Open the original", ChatState.panel_original, True],
+            ["How it was read", ChatState.panel_document, False],
+        ],
         on_close=ChatState.close_panel,
     )

@@ -1,11 +1,12 @@
 """One document: how it was read, and how it was cut."""
 
+import re
 from uuid import UUID
 
 import reflex as rx
 
 from rag_app.errors import Conflict
-from rag_app.services.documents import DocumentText, document_passages, document_text, get_document
+from rag_app.services.documents import BlockRange, DocumentText, document_passages, document_text, get_document
 from rag_app.state.documents import document_row
 from rag_app.state.rows import CutRow, DocumentRow, ReadBlock
 from rag_app.state.session import SessionState
@@ -15,12 +16,14 @@ from rag_app.state.wording import counted, pages
 # A websocket message has its limits, and so has a reader: the rest is in the original.
 MOST_CHARS = 300_000
 MOST_CUTS = 600
+_RULE = re.compile(r":?-+:?")
+_PIPE = re.compile(r"(?<!\\)\|")
 
 
 class DocumentState(SessionState):
     """What /documents/[doc_id] shows."""
 
-    row: DocumentRow = DocumentRow("", "", "", "", "", 0, False, "", "", "", "", "", False, False, "")
+    row: DocumentRow = DocumentRow("", "", "", "", "", "", 0, False, "", "", "", "", "", False, False, "")
     kb_id: str = ""
     kb_name: str = ""
     facts: str = ""
@@ -51,7 +54,7 @@ class DocumentState(SessionState):
             self.row = document_row(card)
             self.kb_id, self.kb_name = str(card.knowledge_base_id), card.knowledge_base_name
             self.original_url = f"/api/v1/documents/{document_id}/original" if card.has_original else ""
-            facts = [self.row.size, f"language: {card.language}" if card.language else ""]
+            facts = [self.row.filename, self.row.size, f"language: {card.language}" if card.language else ""]
             facts.append(counted(card.pages, "page") if card.pages else "")
             facts.append(counted(card.passages, "passage") if card.status == "ready" else "")
             self.facts = " · ".join(fact for fact in facts if fact and fact != "–")
@@ -84,6 +87,27 @@ class DocumentState(SessionState):
         self.tab = tab if tab in ("read", "cut") else "read"
 
 
+def read_block(block: BlockRange, text: str) -> ReadBlock:
+    """A block as the page shows it; a table of pipes is taken apart into cells."""
+    rows = [pipe_cells(line) for line in text.splitlines()] if block.kind == "table" else []
+    if not rows or any(row is None for row in rows):
+        return ReadBlock("code" if block.kind == "table" else block.kind, text, min(max(block.level, 1), 6))
+    table = [row for row in rows if row is not None]
+    ruled = next((place for place, row in enumerate(table) if row and all(_RULE.fullmatch(cell) for cell in row)), None)
+    head = table[0] if ruled == 1 else []
+    return ReadBlock(
+        "table", "", 0, head, [row for place, row in enumerate(table) if place != ruled and row is not head]
+    )
+
+
+def pipe_cells(line: str) -> list[str] | None:
+    """The cells of a line `| a | b |`; None when it is not one."""
+    stripped = line.strip()
+    if len(stripped) < 2 or not (stripped.startswith("|") and stripped.endswith("|")):
+        return None
+    return [cell.strip().replace("\\|", "|") for cell in _PIPE.split(stripped[1:-1])]
+
+
 def read_blocks(found: DocumentText) -> tuple[list[ReadBlock], bool]:
     """The text as blocks with page breaks between them, and whether it was cut short."""
     shown: list[ReadBlock] = []
@@ -93,7 +117,7 @@ def read_blocks(found: DocumentText) -> tuple[list[ReadBlock], bool]:
             return shown, True
         while waiting and waiting[0].char_from <= block.char_from:
             shown.append(ReadBlock("page", f"Page {waiting.pop(0).page}"))
-        shown.append(ReadBlock(block.kind, found.text[block.char_from : block.char_to], block.level))
+        shown.append(read_block(block, found.text[block.char_from : block.char_to]))
     if not found.blocks and found.text:
         shown.append(ReadBlock("paragraph", found.text[:MOST_CHARS]))
     shown.extend(ReadBlock("page", f"Page {page.page}") for page in waiting)

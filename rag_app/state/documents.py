@@ -210,6 +210,7 @@ def document_row(card: DocumentCard) -> DocumentRow:
     return DocumentRow(
         id=str(card.id),
         title=card.title,
+        filename=card.filename if card.filename != card.title else "",
         status=word,
         tone=status,
         phase=PHASES.get(phase or "", "") if busy else "",

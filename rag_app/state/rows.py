@@ -51,6 +51,7 @@ class DocumentRow:
 
     id: str
     title: str
+    filename: str
     status: str
     tone: str
     phase: str
@@ -98,6 +99,8 @@ class ReadBlock:
     kind: str  # heading | paragraph | list | table | code | page
     text: str
     level: int = 0
+    head: list[str] = field(default_factory=list)
+    cells: list[list[str]] = field(default_factory=list)
 
 
 @dataclass
