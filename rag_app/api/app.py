@@ -19,6 +19,7 @@ from rag_app.api import (
     health,
     knowledge_bases,
     messages,
+    models,
     people,
     search,
     tasks,
@@ -44,6 +45,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
     conversations.router,
     tasks.router,
+    models.router,
     health.router,
 )
 # Load balancers look at the root.
