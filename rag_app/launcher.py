@@ -8,6 +8,7 @@ import inspect
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_APP = "rag_app.rag_app:app"
 EXIT_HOPELESS = 78  # EX_CONFIG: starting again would end the same way
 LAST_SECONDS = 1.0
+GOODBYE_S = 1.0
+FLUSH_S = 0.1
 BACKLOG = 1024
 SERVICE_RESTART = 1012  # websocket close code: come back in a moment
 
@@ -40,6 +43,7 @@ class Drain:
         self._app = app
         self._closing = asyncio.Event()
         self._requests: set[asyncio.Task[Any]] = set()
+        self._websockets: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Hand on to the application and remember the request while it runs."""
@@ -49,24 +53,27 @@ class Drain:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("the server runs each request in a task of its own")
-        self._requests.add(task)
+        is_websocket = scope["type"] == "websocket"
+        running = self._websockets if is_websocket else self._requests
+        running.add(task)
         try:
-            if scope["type"] == "websocket":
-                await self._websocket(scope, receive, send)
-            else:
-                await self._app(scope, receive, send)
+            await (self._websocket if is_websocket else self._app)(scope, receive, send)
         finally:
-            self._requests.discard(task)
+            running.discard(task)
 
-    def close(self) -> None:
-        """From now on websockets end; requests go on."""
+    async def close_websockets(self) -> None:
+        """End all websockets, now and from now on; requests go on. Takes as long as they need, at most GOODBYE_S."""
         self._closing.set()
+        if self._websockets:
+            await asyncio.wait(self._websockets, timeout=GOODBYE_S)
+            await asyncio.sleep(FLUSH_S)  # the last frames leave through threads of the server that tell nobody
 
     def cancel(self) -> int:
         """Cancel what still runs, so that it can save what it has. Returns how many there were."""
-        for task in self._requests:
+        running = [*self._requests, *self._websockets]
+        for task in running:
             task.cancel()
-        return len(self._requests)
+        return len(running)
 
     async def _websocket(self, scope: Message, receive: Receive, send: Send) -> None:
         async def receive_or_close() -> Message:
@@ -116,9 +123,10 @@ async def serve(app: Asgi, descriptor: int, *, drain_s: float) -> None:
     if serving.done():
         serving.result()
         return
-    drain.close()
+    began = time.monotonic()
+    await drain.close_websockets()
     server.end()
-    await asyncio.wait({serving}, timeout=drain_s)
+    await asyncio.wait({serving}, timeout=max(0.0, began + drain_s - time.monotonic()))
     if not serving.done():
         log.warning("requests_cut", requests=drain.cancel())
         await asyncio.wait({serving}, timeout=LAST_SECONDS)
@@ -147,21 +155,24 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the web process. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m rag_app.launcher", description=__doc__)
     parser.add_argument("--listen-fd", type=int, required=True, help="a listening socket that the parent opened")
+    parser.add_argument("--gate-fd", type=int, help="serve only once this pipe is closed; until then get ready")
     parser.add_argument("--app", default=DEFAULT_APP, help="module:name of the ASGI application")
     options = parser.parse_args(arguments)
     try:
         settings = get_settings()
         configure_logging(settings.log_level, settings.log_format)
-        return _run(options.app, options.listen_fd, settings)
+        return _run(options, settings)
     except RagError as problem:
         log.error("web_cannot_start", code=problem.code, problem=problem.message)
         return EXIT_HOPELESS if isinstance(problem, SettingsError) else 1
 
 
-def _run(target: str, descriptor: int, settings: Settings) -> int:
+def _run(options: argparse.Namespace, settings: Settings) -> int:
     use_prebuilt_front_end()
-    app = load(target)
-    asyncio.run(serve(app, descriptor, drain_s=settings.drain_s))
+    app = load(options.app)
+    if options.gate_fd is not None:
+        os.read(options.gate_fd, 1)
+    asyncio.run(serve(app, options.listen_fd, drain_s=settings.drain_s))
     # What does not end by itself now (a stuck thread) shall not hold up the stop.
     sys.stdout.flush()
     sys.stderr.flush()

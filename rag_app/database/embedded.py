@@ -41,6 +41,7 @@ SETTINGS = {
     "random_page_cost": "1.1",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
     "min_wal_size": "64MB",
     "max_wal_size": "512MB",
     "checkpoint_timeout": "15min",

@@ -57,6 +57,26 @@ async def up(settings: Settings, *, worker: bool = True, app: str = "") -> None:
         running.result()
 
 
+class Gate:
+    """Holds the web process back, once it is ready to serve, until database and schema are there."""
+
+    def __init__(self) -> None:
+        self.entry, self._bar = os.pipe()  # reading the entry ends when nobody holds the other side open any more
+
+    def open(self) -> None:
+        """Let the web process serve, this one and all that replace it."""
+        if self._bar >= 0:
+            os.close(self._bar)
+            self._bar = -1
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self.open()
+        if self.entry >= 0:
+            os.close(self.entry)
+            self.entry = -1
+
+
 class House:
     """Everything that runs, and the order in which it comes and goes."""
 
@@ -67,6 +87,7 @@ class House:
         self._database = EmbeddedPostgres(settings.data_dir) if settings.embedded else None
         self._environment = environment_of(settings)
         self._door: socket.socket | None = None
+        self._gate = Gate()
         self._web = Keeper("web server", self._start_web)
         self._worker = Keeper("worker", self._start_worker) if with_worker else None
         self._postgres = Keeper("database", self._start_database) if self._database else None
@@ -78,13 +99,14 @@ class House:
         began = time.monotonic()
         claim_folder(self._settings, self._claim)
         self._door = listen(self._settings.host, self._settings.port)
+        self._keep(self._web)  # its many imports take longest; it serves nobody before the gate opens
         if self._postgres:
             await asyncio.to_thread(self._start_database)
             self._keep(self._postgres)
         link = await self._bring_up_to_date()
-        for keeper in (self._web, self._worker):
-            if keeper:
-                self._keep(keeper)
+        self._gate.open()
+        if self._worker:
+            self._keep(self._worker)
         self._tasks.append(asyncio.ensure_future(self._greet_when_ready(link, began)))
         # Each of them runs for good; the first error is the end of all.
         await asyncio.gather(*self._tasks)
@@ -101,6 +123,7 @@ class House:
         await asyncio.gather(*(keeper.stop(patience_s) for keeper in (self._web, self._worker) if keeper))
         if self._database:
             await asyncio.to_thread(self._database.stop)
+        self._gate.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._claim.release()
 
@@ -150,9 +173,9 @@ class House:
     def _start_web(self) -> subprocess.Popen[bytes]:
         if self._door is None:
             raise StartError("The port is not open.")
-        descriptor = self._door.fileno()
-        arguments = [sys.executable, "-m", "rag_app.launcher", "--listen-fd", str(descriptor), *self._app]
-        return self._spawn(arguments, descriptor)
+        door, gate = self._door.fileno(), self._gate.entry
+        fixed = [sys.executable, "-m", "rag_app.launcher", "--listen-fd", str(door), "--gate-fd", str(gate)]
+        return self._spawn([*fixed, *self._app], door, gate)
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         return self._spawn([sys.executable, "-m", "rag_app", "worker"])
