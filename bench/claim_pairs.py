@@ -195,7 +195,9 @@ def scifact_pairs(folder: Path, *, seed: int) -> list[Pair]:
             span = rng.choice(spans)
             pair = Pair(paraphrase(text[span.start : span.end]), text, title, claim, "paraphrase", "true")
             near = max((other for other in corpus if other != key), key=lambda other: len(titles[other] & titles[key]))
-            found.append(replace(pair, kind="other", passage=str(corpus[near]["text"]), title=str(corpus[near]["title"])))
+            found.append(
+                replace(pair, kind="other", passage=str(corpus[near]["text"]), title=str(corpus[near]["title"]))
+            )
             true.append(pair)
         kind = "true" if evidence[0]["label"] == "SUPPORT" else "contradict"
         found.append(Pair(claims[claim], text, title, claim, "claim", f"claim {kind}"))

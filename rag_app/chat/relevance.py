@@ -53,7 +53,9 @@ class Candidate:
 
 def texts_to_embed(question: str, found: Sequence[Candidate], language: str) -> list[str]:
     """What `features` wants the vectors of: the question, the sentences, then each of their words once."""
-    words = dict.fromkeys(word for text in (question, *(each.text for each in found)) for word in _words(text, language))
+    words = dict.fromkeys(
+        word for text in (question, *(each.text for each in found)) for word in _words(text, language)
+    )
     return [question, *(each.text for each in found), *words]
 
 
