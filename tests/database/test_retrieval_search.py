@@ -1,5 +1,6 @@
 """Searches on a real database: what is found, who may see it, and what a search says about itself."""
 
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,8 +29,8 @@ async def library(engine: AsyncEngine) -> Library:
 async def three(library: Library) -> tuple[UUID, UUID, UUID, UUID]:
     """A knowledge base with three documents."""
     base = await library.base()
-    documents = [(await library.publish(base, each)).document_id for each in (REFUND, SHIPPING, LOGIN)]
-    return base, *documents
+    refund, shipping, login = [(await library.publish(base, each)).document_id for each in (REFUND, SHIPPING, LOGIN)]
+    return base, refund, shipping, login
 
 
 async def test_finds_by_words_and_by_meaning(library: Library) -> None:
@@ -71,7 +72,12 @@ async def test_evidence_tells_answerable_from_unanswerable(library: Library) -> 
 
 async def test_shown_text_is_a_slice_of_the_version_when_neighbours_are_joined(library: Library) -> None:
     base = await library.base()
-    parts = ["The Zugspitze is a mountain.", "The mountain Zugspitze is 2,962 m high.", "Cows graze below.", "Zugspitze!"]
+    parts = [
+        "The Zugspitze is a mountain.",
+        "The mountain Zugspitze is 2,962 m high.",
+        "Cows graze below.",
+        "Zugspitze!",
+    ]
     published = await library.publish(base, *parts)
     result = await library.ask("How high is the mountain Zugspitze?", base, limit=3)
     best = result.passages[0]
@@ -80,9 +86,9 @@ async def test_shown_text_is_a_slice_of_the_version_when_neighbours_are_joined(l
     for passage in result.passages:
         assert passage.text == published.text[passage.char_from : passage.char_to]
     spans = sorted((passage.char_from, passage.char_to) for passage in result.passages)
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
     apart = await library.ask("How high is the mountain Zugspitze?", base, limit=3, merge_neighbours=False)
-    assert [passage.text for passage in apart.passages][0] == parts[1]
+    assert apart.passages[0].text == parts[1]
 
 
 async def test_a_deleted_document_is_gone_at_once(library: Library) -> None:
@@ -156,7 +162,9 @@ async def test_a_filter_that_json_cannot_hold_is_refused(library: Library, wante
         await library.ask("return a purchase", base, filter=wanted)
 
 
-@pytest.mark.parametrize("question", ["", "   ", "\x00", "!?", "the of and", "'; DROP TABLE passages; --", "🙂", "a" * 5000])
+@pytest.mark.parametrize(
+    "question", ["", "   ", "\x00", "!?", "the of and", "'; DROP TABLE passages; --", "🙂", "a" * 5000]
+)
 async def test_odd_questions_do_no_harm(library: Library, question: str) -> None:
     base, *_ = await three(library)
     result = await library.ask(question, base)
