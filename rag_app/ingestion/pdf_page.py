@@ -5,11 +5,13 @@ from typing import Any
 from rag_app.ingestion.pdf_lattice import ruled_tables
 from rag_app.ingestion.pdf_layout import PageContent, TableText
 from rag_app.ingestion.pdf_lines import Fragment, Line, fragments_of, same_line
-from rag_app.ingestion.pdf_rows import Grid, aligned_tables, rows_of
+from rag_app.ingestion.pdf_rows import NUMBER, Grid, aligned_tables, rows_of
 from rag_app.ingestion.pdf_rules import rules_of
 from rag_app.ingestion.pdf_words import PageReader, PageWords
 from rag_app.ingestion.tables import pipe_table
 
+_ROW_HEIGHT = 12.0
+_SIGNS = frozenset("$€£¥%")
 _FEWEST_ROWS = 2  # with several cells; a page with fewer holds no table
 
 
@@ -30,11 +32,25 @@ def _tables(page: Any, words: PageWords, fragments: list[Fragment]) -> list[Grid
     rows = rows_of(fragments)
     if sum(len(row.cells) > 1 for row in rows) < _FEWEST_ROWS:
         return []
-    ruled = list(ruled_tables(fragments, rules_of(page, turn=words.turn, box=words.box)))
+    aligned = list(aligned_tables(rows))
+    drawn = ruled_tables(fragments, rules_of(page, turn=words.turn, box=words.box))
+    ruled = [table for table in drawn if not any(_is_better(other, table) for other in aligned)]
     taken = {number for table in ruled for number in table.fragments}
-    if taken:
-        rows = rows_of([fragment for fragment in fragments if fragment.number not in taken])
-    return ruled + list(aligned_tables(rows))
+    if not taken:
+        return aligned
+    return ruled + list(aligned_tables(rows_of([each for each in fragments if each.number not in taken])))
+
+
+def _is_better(aligned: Grid, ruled: Grid) -> bool:
+    """Whether rules and shades only adorn a table of numbers, which alignment shows as well or more completely."""
+    (_, top, _, bottom), (_, other_top, _, other_bottom) = ruled.box, aligned.box
+    shared = min(bottom, other_bottom) - max(top, other_top)
+    values = [cell for row in aligned.rows[aligned.header_rows :] for cell in row[1:] if cell]
+    numbers = sum(bool(NUMBER.match(cell)) for cell in values)
+    if shared <= 0.5 * (bottom - top) or numbers <= 0.8 * len(values):
+        return False
+    more = (other_bottom - other_top) - shared > 1.5 * _ROW_HEIGHT
+    return more or any(cell in _SIGNS for row in ruled.rows for cell in row)
 
 
 def _items(fragments: list[Fragment], tables: list[Grid], reader: PageReader) -> list[Line | TableText]:

@@ -4,6 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from statistics import median
 
 from rag_app.ingestion.pdf_lines import Fragment, overlaps
@@ -22,6 +23,7 @@ _FORMULA = re.compile("[\u2200-\u22ff\u0391-\u03c9\u21d0-\u21ff\u27e8-\u27ef\u23
 _MAX_STEP = 2.6  # row distance, in heights of a row, that ends a table
 _MIN_RIVER = 0.35  # of a row's height: the narrowest gap between two columns
 _LONG_CELL_WORDS = 7
+_LONG_LINE_WORDS = 14
 
 
 @dataclass(slots=True)
@@ -32,12 +34,17 @@ class Cell:
     x0: float
     x1: float
     column: int = 0
-    last_column: int = 0
 
     @property
     def text(self) -> str:
         """The words with single spaces."""
         return " ".join(word.text for word in self.words)
+
+    @property
+    def core(self) -> float:
+        """Where it begins without a sign of currency, which often stands in a column of its own."""
+        signs = takewhile(lambda word: _CURRENCY.match(word.text), self.words[:-1])
+        return self.words[sum(1 for _ in signs)].x0 if _CURRENCY.match(self.words[0].text) else self.x0
 
 
 @dataclass(slots=True)
@@ -128,7 +135,7 @@ def _runs(rows: Sequence[Row]) -> Iterator[list[Row]]:
     for row in rows:
         far = bool(run) and row.top - run[-1].bottom > _MAX_STEP * max(row.height, run[-1].height)
         alone = len(row.cells) == 1
-        prose = (alone and len(row.cells[0].words) > 14) or _is_prose(row) or _is_contents(row)
+        prose = (alone and _is_long(row.cells[0], run)) or _is_prose(row) or _is_contents(row)
         if run and (far or prose or (alone and lonely >= 3)):
             yield from _trimmed(run)
             run, lonely = [], 0
@@ -139,6 +146,12 @@ def _runs(rows: Sequence[Row]) -> Iterator[list[Row]]:
     yield from _trimmed(run)
 
 
+def _is_long(cell: Cell, run: Sequence[Row]) -> bool:
+    """A line of text; but a long label that ends before the last column begins belongs to its table."""
+    last_column = max((row.cells[-1].x0 for row in run if len(row.cells) > 1), default=0.0)
+    return len(cell.words) > _LONG_LINE_WORDS and cell.x1 > last_column
+
+
 def _is_prose(row: Row) -> bool:
     """Text in columns, or a list item beside its mark."""
     if len(row.cells) == 1:
@@ -147,7 +160,7 @@ def _is_prose(row: Row) -> bool:
         return not NUMBER.match(row.cells[1].text)
     long = sum(len(cell.words) >= _LONG_CELL_WORDS for cell in row.cells)
     return (long >= 2 and long * 2 > len(row.cells)) or (
-        long == 1 == len(row.cells) - 1 and len(row.cells[0].words) > 14
+        long == 1 == len(row.cells) - 1 and len(row.cells[0].words) > _LONG_LINE_WORDS
     )
 
 
@@ -183,7 +196,7 @@ def _grid(run: list[Row]) -> Grid | None:
     texts = _texts(run, len(columns))
     if not _is_table(texts):
         return None
-    merged = _unwrapped(texts, run, height)
+    merged = _headers_over_values(_unwrapped(texts, run, height))
     box = (columns[0][0], run[0].top, columns[-1][1], run[-1].bottom)
     return Grid(merged, header_rows(merged), box, {number for row in run for number in row.fragments})
 
@@ -191,7 +204,7 @@ def _grid(run: list[Row]) -> Grid | None:
 def _columns(run: Sequence[Row], height: float) -> list[tuple[float, float]]:
     """Extents of the columns: between rivers that (almost) no cell crosses."""
     multi = [row for row in run if len(row.cells) > 1]
-    spans = sorted((cell.x0, cell.x1) for row in multi for cell in row.cells)
+    spans = sorted((min(cell.core, cell.x1), cell.x1) for row in multi for cell in row.cells)
     allowed = 0 if len(multi) < 4 else max(1, len(multi) // 8)
     events = sorted([(x0, 1) for x0, _ in spans] + [(x1, -1) for _, x1 in spans])
     columns: list[tuple[float, float]] = []
@@ -225,6 +238,8 @@ def _split(cell: Cell, columns: Sequence[tuple[float, float]], height: float) ->
     for number, gap in enumerate(gaps):
         middle = (cell.words[number].x1 + cell.words[number + 1].x0) / 2
         between = any(left[1] <= middle + 1 and middle - 1 <= right[0] for left, right in itertools.pairwise(columns))
+        if _CURRENCY.match(cell.words[number].text):
+            continue
         if between and gap > max(0.45 * height, 1.4 * usual if len(gaps) > 1 else 0):
             parts.append(cell.words[start : number + 1])
             start = number + 1
@@ -233,11 +248,11 @@ def _split(cell: Cell, columns: Sequence[tuple[float, float]], height: float) ->
 
 
 def _place(cell: Cell, columns: Sequence[tuple[float, float]]) -> None:
-    shares = [min(cell.x1, right) - max(cell.x0, left) for left, right in columns]
+    shares = [min(cell.x1, right) - max(cell.core, left) for left, right in columns]
     touched = [number for number, share in enumerate(shares) if share > 1.0]
     if not touched:
         touched = [max(range(len(columns)), key=lambda number: shares[number])]
-    cell.column, cell.last_column = touched[0], touched[-1]
+    cell.column = touched[0]
 
 
 def _texts(run: Sequence[Row], width: int) -> list[list[str]]:
@@ -301,5 +316,21 @@ def header_rows(rows: Sequence[Sequence[str]]) -> int:
         if others and sum(
             bool(NUMBER.match(cell)) and not re.fullmatch(r"(?:19|20)\d\d", cell) for cell in others
         ) * 2 > len(others):
+            while number > 1 and not any(rows[number - 1][1:]):
+                number -= 1  # a label over the rows that follow, such as “Assets:”
             return max(1, min(4, number))
     return 1
+
+
+def _headers_over_values(rows: list[list[str]]) -> list[list[str]]:
+    """Puts a column that holds nothing but headers together with its neighbour that has none."""
+    heads = header_rows(rows)
+    column = 1
+    while column + 1 < len(rows[0]):
+        one, other = ([row[place] for row in rows] for place in (column, column + 1))
+        apart = not any(left and right for left, right in zip(one, other, strict=True))
+        if apart and (not any(one[heads:]) or not any(other[heads:])):
+            rows = [[*row[:column], row[column] or row[column + 1], *row[column + 2 :]] for row in rows]
+        else:
+            column += 1
+    return rows

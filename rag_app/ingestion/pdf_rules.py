@@ -7,7 +7,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-from rag_app.ingestion.pdf_words import Corners, upright
+from rag_app.ingestion.pdf_words import Corners, quick, upright
 
 _THIN = 3.0
 _SHORTEST = 6.0
@@ -15,6 +15,10 @@ _TOLERANCE = 2.5
 _MAX_OBJECTS = 20_000
 _MAX_SEGMENTS = 2_000
 MAX_RULES = 600
+
+
+_object_at = quick(pdfium.FPDFPage_GetObject, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+_kind_of = quick(pdfium.FPDFPageObj_GetType, ctypes.c_int, ctypes.c_void_p)
 
 
 @dataclass(slots=True)
@@ -57,12 +61,15 @@ def rules_of(page: Any, *, turn: int, box: Corners) -> Rules:
 
 def _boxes(page: Any) -> Iterator[Corners]:
     """Boxes of drawn rectangles and lines, in user space."""
-    get, kind_of, bounds_of = pdfium.FPDFPage_GetObject, pdfium.FPDFPageObj_GetType, pdfium.FPDFPageObj_GetBounds
+    bounds_of = pdfium.FPDFPageObj_GetBounds
+    address = ctypes.cast(page.raw, ctypes.c_void_p).value
     sides = [ctypes.c_float() for _ in range(4)]
     references = [ctypes.byref(side) for side in sides]
     for number in range(min(pdfium.FPDFPage_CountObjects(page.raw), _MAX_OBJECTS)):
-        drawn = get(page.raw, number)
-        if kind_of(drawn) != pdfium.FPDF_PAGEOBJ_PATH or not bounds_of(drawn, *references):
+        if _kind_of(_object_at(address, number)) != pdfium.FPDF_PAGEOBJ_PATH:
+            continue
+        drawn = pdfium.FPDFPage_GetObject(page.raw, number)
+        if not bounds_of(drawn, *references):
             continue
         x0, y0, x1, y1 = (side.value for side in sides)
         if x1 - x0 <= _THIN or y1 - y0 <= _THIN:
