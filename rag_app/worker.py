@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from rag_app.jobs.queue import JobFunction
 from rag_app.services import ingestion
 from rag_app.services.context import Context, open_context
 from rag_app.services.embedding import Vectors, embed_texts
+from rag_app.services.health import readiness
 from rag_app.services.runs import end_abandoned_runs
 from rag_app.settings import Settings
 from rag_app.telemetry import log
@@ -47,11 +49,12 @@ def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
     return {"ingest": ingest, "erase": erase, "collect": collect}
 
 
-async def run_worker(settings: Settings, *, url: str | None = None) -> None:
-    """Work until cancelled or told to stop by a signal."""
-    async with open_context(settings, url=url, pool_size=6) as context:
-        claim = Claim(settings.database_direct_url or context.url)
-        pool = ParserPool()
+async def run_worker(context: Context, *, started: asyncio.Event | None = None) -> None:
+    """Work until cancelled."""
+    settings = context.settings
+    claim = Claim(settings.database_direct_url or context.url)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    async with ParserPool() as pool:
         workshop = Workshop(
             engine=context.engine,
             files=context.files,
@@ -61,24 +64,42 @@ async def run_worker(settings: Settings, *, url: str | None = None) -> None:
             worker=claim.number,
             max_bytes=settings.max_upload_mb * 1_000_000,
         )
-        name = f"{socket.gethostname()}:{os.getpid()}"
-        try:
-            async with asyncio.TaskGroup() as group:
-                keeper = group.create_task(claim.keep())
-                await claim.held()
-                log.info("worker_started", name=name)
-                chores = [
-                    group.create_task(_regularly(SWEEP_EVERY_S, partial(ingestion.sweep, context))),
-                    group.create_task(_regularly(SWEEP_EVERY_S, partial(end_abandoned_runs, context))),
-                    group.create_task(_regularly(MERGE_EVERY_S, partial(ingestion.merge_all_statistics, context))),
-                    group.create_task(_regularly(COLLECT_EVERY_S, partial(ingestion.collect, context))),
-                ]
-                await context.queue.run(jobs_of(context, workshop), concurrency=CONCURRENCY, name=name)
-                for task in [*chores, keeper]:
-                    task.cancel()
-        finally:
-            await pool.close()
-        log.info("worker_stopped", name=name)
+        async with asyncio.TaskGroup() as group:
+            side_tasks = [group.create_task(claim.keep())]
+            await claim.held()
+            log.info("worker_started", name=name)
+            if started:
+                started.set()
+            side_tasks += [group.create_task(chore) for chore in _chores(context)]
+            await context.queue.run(jobs_of(context, workshop), concurrency=CONCURRENCY, name=name)
+            for task in side_tasks:
+                task.cancel()
+    log.info("worker_stopped", name=name)
+
+
+def _chores(context: Context) -> list[Coroutine[None, None, None]]:
+    return [
+        _regularly(SWEEP_EVERY_S, partial(ingestion.sweep, context)),
+        _regularly(SWEEP_EVERY_S, partial(end_abandoned_runs, context)),
+        _regularly(MERGE_EVERY_S, partial(ingestion.merge_all_statistics, context)),
+        _regularly(COLLECT_EVERY_S, partial(ingestion.collect, context)),
+    ]
+
+
+@asynccontextmanager
+async def working_if_nobody_does(context: Context, *, wanted: bool) -> AsyncIterator[None]:
+    """Run a worker inside this process for as long as the block takes, unless one is alive already."""
+    if not wanted or (await readiness(context)).workers:
+        yield
+        return
+    started = asyncio.Event()
+    work = asyncio.create_task(run_worker(context, started=started))
+    try:
+        await started.wait()
+        yield
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 async def _embed(context: Context, workspace_id: UUID, model: str, texts: list[str]) -> Vectors:
@@ -104,6 +125,7 @@ async def main(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, lambda: work.cancel() if work else None)
     try:
-        await run_worker(settings)
+        async with open_context(settings, pool_size=6) as context:
+            await run_worker(context)
     except asyncio.CancelledError:
         log.info("worker_stopped")
