@@ -1,4 +1,4 @@
-"""“Try it with sample documents”: the product's own handbook in a knowledge base with a bot."""
+"""The offer after set-up: the product's own documentation in a knowledge base with a bot, two clicks from an answer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,43 +14,45 @@ from rag_app.services.permissions import Actor, permit
 
 FOLDER = Path(__file__).resolve().parents[1] / "samples"
 KNOWLEDGE_BASE = "Sample documents"
-BOT = "Handbook"
-QUESTIONS = "questions.txt"
-_KINDS = {".md": "text/markdown", ".pdf": "application/pdf"}
+BOT = "Guide"
+DESCRIPTION = "The documentation of this product, to try it with. Delete it whenever you like."
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What was made."""
+    """Where the samples are."""
 
     knowledge_base_id: UUID
     bot_id: UUID
+    suggested_questions: tuple[str, ...]
+
+
+def sample_files() -> list[Path]:
+    """The sample documents, in the order of their names."""
+    return sorted([*FOLDER.glob("*.md"), *FOLDER.glob("*.pdf")])
+
+
+def sample_questions() -> tuple[str, ...]:
+    """Questions that the sample documents answer."""
+    lines = (FOLDER / "questions.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 async def load_samples(context: Context, actor: Actor) -> Samples:
-    """Make the knowledge base and the bot, or find them; the documents become ready in the background.
-
-    A second call changes nothing that is there. Raises Forbidden.
-    """
+    """Make the sample knowledge base and its bot; doing it again finds the same ones and adds what is missing."""
     permit(actor, "knowledge.create")
     permit(actor, "bot.edit")
-    card = await find_knowledge_base(context, actor, KNOWLEDGE_BASE)
-    if card is None:
-        new = NewKnowledgeBase(KNOWLEDGE_BASE, "The handbook of this product, to try things out. Delete it when done.")
-        card = await create_knowledge_base(context, actor, new)
-    for path in sorted(each for each in FOLDER.iterdir() if each.suffix in _KINDS):
-        file = IncomingFile(path.name, _content(path), _KINDS[path.suffix], external_id=f"sample/{path.name}")
-        await add_file(context, actor, card.id, file)
+    base = await find_knowledge_base(context, actor, KNOWLEDGE_BASE)
+    base = base or await create_knowledge_base(
+        context, actor, NewKnowledgeBase(KNOWLEDGE_BASE, DESCRIPTION, language="en")
+    )
+    for path in sample_files():
+        await add_file(context, actor, base.id, IncomingFile(path.name, _content(path)))
     bot = await find_bot(context, actor, BOT)
-    if bot is None or card.id not in bot.knowledge_base_ids:
-        wanted = NewBot(BOT, knowledge_base_ids=[card.id], suggested_questions=await _questions())
-        bot = await create_bot(context, actor, wanted)
-    return Samples(card.id, bot.id)
-
-
-async def _questions() -> list[str]:
-    text = await asyncio.to_thread((FOLDER / QUESTIONS).read_text, "utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    if bot is None or base.id not in bot.knowledge_base_ids:
+        new = NewBot(BOT, knowledge_base_ids=[base.id], suggested_questions=sample_questions())
+        bot = await create_bot(context, actor, new)
+    return Samples(base.id, bot.id, bot.suggested_questions)
 
 
 async def _content(path: Path) -> AsyncIterator[bytes]:
