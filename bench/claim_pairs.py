@@ -59,11 +59,11 @@ def declarative(question: str, answer: str) -> str | None:
         (r"^(?:what|which)\s+(?P<v>is|was|are|were)\s+(?P<s>.+)$", "{s} {v} {a}"),
         (rf"^who\s+(?P<r>(?:{_AUX}\s+)?\w+.*)$", "{a} {r}"),
         (
-            r"^(?:what|which)\s+(?P<n>(?:\w+\s+){0,2}?\w+)\s+(?P<r>(?:\w+ed|is|was|are|were|has|had|can|led|made|became)\s.+)$",
+            rf"^(?:what|which)\s+(?P<n>(?:\w+\s+){{0,2}}?\w+)\s+(?P<r>(?:\w+ed|{_AUX}|led|became)\s.+)$",
             "{a} {r}",
         ),
         (
-            rf"^(?:when|where|in (?:what|which) \w+|on (?:what|which) \w+|at (?:what|which) \w+)\s+(?P<v>{_AUX})\s+(?P<s>.+)$",
+            rf"^(?:when|where|(?:in|on|at) (?:what|which) \w+)\s+(?P<v>{_AUX})\s+(?P<s>.+)$",
             "{s} {v} {a}",
         ),
         (r"^(?:when|where|in (?:what|which) \w+|on (?:what|which) \w+)\s+(?:did|does|do)\s+(?P<s>.+)$", "{s} in {a}"),

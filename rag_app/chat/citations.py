@@ -83,7 +83,7 @@ class CitationList:
         return entry.n, entry
 
     def _evidence(self, statement: str, number: int) -> Evidence | None:
-        """The best evidence for the statement in a passage; None when there is no such passage or nothing to compare."""
+        """The best evidence for the statement in a passage; None without such a passage or anything to compare."""
         if not 1 <= number <= len(self._passages) or not statement:
             return None
         key = (statement, number)

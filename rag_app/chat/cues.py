@@ -7,38 +7,72 @@ from rag_app.chat.facts import Facts
 
 Kind = Literal["person", "time", "number", "place", "reason", "other"]
 
-_ASKS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("number", re.compile(
-        r"\bhow (?:many|much|old|long|far|tall|high|large|big|often|fast|deep|wide)\b|\bwhat (?:\w+ )?(?:percentage|percent|number|amount|population|size|rate|price|"
-        r"cost|fraction|length|speed|temperature|share)\b|\bwie ?viele?\b|\bwie (?:lang|alt|hoch|groß|weit|oft)\w*|\bcombien\b|\bcuánt[oa]s?\b|\bquant[oaie]s?\b|\bhoeveel\b|多少|几|幾|いくつ|いくら|何人|何個|何年間"
-    )),
-    ("time", re.compile(
-        r"\bwhen\b|\b(?:what|which) (?:\w+ )?(?:year|date|day|month|century|decade|time|era|period)\b|\bwann\b|\bin welchem jahr\b|"
-        r"\bquand\b|\ben quelle année\b|\bcuándo\b|\ben qué año\b|\bquando\b|\bem que ano\b|\bin che anno\b|\bwanneer\b|いつ|何年|什么时候|何时|哪年|哪一年"
-    )),
-    ("person", re.compile(
-        r"\bwho(?:m|se)?\b|\bwhat (?:\w+ )?(?:person|man|woman|king|queen|president|scientist|author|leader|people|group|company|organization|"
-        r"team|player)\b|\bwe[rnm]\b|\bwessen\b|\bqui\b|\bquién(?:es)?\b|\bquem\b|\bchi\b|\bwie\b(?= (?:is|was|heeft|had|werd))|誰|だれ|谁|誰が"
-    )),
-    ("place", re.compile(
-        r"\bwhere\b|\b(?:what|which) (?:\w+ )?(?:city|country|state|region|place|location|town|river|continent|area|island|province|county)\b|"
-        r"\bwo(?:hin|her)?\b|\boù\b|\bd[oó]nde\b|\bonde\b|\bdove\b|\bwaar\b|どこ|哪里|哪儿|在哪"
-    )),
-    ("reason", re.compile(r"\bwhy\b|\bwarum\b|\bwieso\b|\bweshalb\b|\bpourquoi\b|\bpor qu[eé]\b|\bperché\b|\bwaarom\b|なぜ|为什么|為什麼")),
-)  # fmt: skip
+_OF = r"\b(?:what|which) (?:\w+ )?"
+_ASKS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    (
+        "number",
+        (
+            r"\bhow (?:many|much|old|long|far|tall|high|large|big|often|fast|deep|wide)\b",
+            _OF + r"(?:percentage|percent|number|amount|population|size|rate|price|cost|fraction|length|speed|share)\b",
+            r"\bwie ?viele?\b|\bwie (?:lang|alt|hoch|groß|weit|oft)\w*|\bcombien\b|\bcuánt[oa]s?\b|\bquant[oaie]s?\b",
+            r"\bhoeveel\b|多少|几|幾|いくつ|いくら|何人|何個|何年間",
+        ),
+    ),
+    (
+        "time",
+        (
+            r"\bwhen\b",
+            _OF + r"(?:year|date|day|month|century|decade|time|era|period)\b",
+            r"\bwann\b|\bin welchem jahr\b|\bquand\b|\ben quelle année\b|\bcuándo\b|\ben qué año\b|\bquando\b",
+            r"\bem que ano\b|\bin che anno\b|\bwanneer\b|いつ|何年|什么时候|何时|哪年|哪一年",
+        ),
+    ),
+    (
+        "person",
+        (
+            r"\bwho(?:m|se)?\b",
+            _OF
+            + r"(?:person|man|woman|king|queen|president|scientist|author|leader|people|group|company|team|player)\b",
+            r"\bwe[rnm]\b|\bwessen\b|\bqui\b|\bquién(?:es)?\b|\bquem\b|\bchi\b|\bwie\b(?= (?:is|was|heeft|had|werd))",
+            r"誰|だれ|谁",
+        ),
+    ),
+    (
+        "place",
+        (
+            r"\bwhere\b",
+            _OF + r"(?:city|country|state|region|place|location|town|river|continent|area|island|province|county)\b",
+            r"\bwo(?:hin|her)?\b|\boù\b|\bd[oó]nde\b|\bonde\b|\bdove\b|\bwaar\b|どこ|哪里|哪儿|在哪",
+        ),
+    ),
+    (
+        "reason",
+        (
+            r"\bwhy\b|\bwarum\b|\bwieso\b|\bweshalb\b|\bpourquoi\b|\bpor qu[eé]\b|\bperché\b|\bwaarom\b",
+            r"なぜ|为什么|為什麼",
+        ),
+    ),
+)
+_CUES = tuple((kind, re.compile("|".join(patterns))) for kind, patterns in _ASKS)
+
+_MONTHS = (
+    r"\b(?:january|february|march|april|june|july|august|september|october|november|december|januar|februar|märz|mai|"
+    r"juni|juli|oktober|dezember|janvier|février|avril|juin|juillet|août|octobre|novembre|décembre|enero|febrero|marzo|"
+    r"mayo|junio|julio|agosto|octubre|diciembre)\b"
+)
 _TIME = re.compile(
-    r"\b1\d{3}s?\b|\b20\d\ds?\b|\b\d{1,2}(?:st|nd|rd|th) century|\bcentur(?:y|ies)\b|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b \d|"
-    r"\b(?:january|february|march|april|june|july|august|september|october|november|december|januar|februar|märz|mai|juni|juli|"
-    r"oktober|dezember|janvier|février|avril|juin|juillet|août|octobre|novembre|décembre|enero|febrero|marzo|mayo|junio|julio|"
-    r"agosto|octubre|diciembre)\b|\b\d{1,2}:\d\d\b|\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|\d年|\d月|世紀|世纪",
+    r"\b1\d{3}s?\b|\b20\d\ds?\b|\b\d{1,2}(?:st|nd|rd|th) century|\bcentur(?:y|ies)\b|\b\d{1,2}:\d\d\b|"
+    r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b \d|" + _MONTHS + "|"
+    r"\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b|\d年|\d月|世紀|世纪",
     re.IGNORECASE,
 )
 _PLACE = re.compile(
-    r"\b(?:in|at|near|from|on|to|across|within|of|outside|around|through|à|en|bei|aus|nach|am|im|em|op|te)\b (?:the |der |la |le |el |o |a |il )?[^\W\d_a-zà-ÿ]",
+    r"\b(?:in|at|near|from|on|to|across|within|of|outside|around|through|à|en|bei|aus|nach|am|im|em|op|te)\b "
+    r"(?:the |der |la |le |el |o |a |il )?[^\W\d_a-zà-ÿ]"
 )
 _REASON = re.compile(
-    r"\b(?:because|since|due to|so that|in order|as a result|therefore|caused?|reason|leads?|led|to avoid|weil|denn|da|damit|deshalb|wegen|"
-    r"parce que|car|afin|porque|para que|pois|perché|poiché|omdat|zodat)\b|ため|から|因为|由于",
+    r"\b(?:because|since|due to|so that|in order|as a result|therefore|caused?|reason|leads?|led|to avoid|weil|denn|da|"
+    r"damit|deshalb|wegen|parce que|car|afin|porque|para que|pois|perché|poiché|omdat|zodat)\b|ため|から|因为|由于",
     re.IGNORECASE,
 )
 
@@ -46,10 +80,10 @@ _REASON = re.compile(
 def asked_kind(question: str) -> Kind:
     """The kind of answer a question wants; "other" when nothing tells."""
     lower = question.lower()
-    return next((kind for kind, cue in _ASKS if cue.search(lower)), "other")
+    return next((kind for kind, cue in _CUES if cue.search(lower)), "other")
 
 
-def offers(kind: Kind, sentence: str, there: Facts, asked: Facts) -> bool | None:
+def offers(kind: Kind, sentence: str, *, there: Facts, asked: Facts) -> bool | None:
     """Whether the sentence holds something of the kind that the question does not hold itself; None = cannot tell."""
     if kind == "number":
         known = {number.spelling for number in asked.numbers}

@@ -35,15 +35,17 @@ _POSSESSIVES = {
     "nl": "zijn hun",
 }
 # Words that are pronouns and articles at once say nothing unless the question is short.
-_AMBIGUOUS = frozenset({"that", "la", "le", "les", "lo", "los", "las", "o", "a", "os", "as", "li", "en", "y", "das", "die",
-                        "dat", "het", "ze", "one", "there", "leur", "ihr", "zijn", "sie", "ne", "un", "una"})  # fmt: skip
+_DOUBTFUL = "that la le les lo los las o a os as li en y das die dat het ze one there leur ihr zijn sie ne"
+_AMBIGUOUS = frozenset(_DOUBTFUL.split())
 _ELLIPSIS = re.compile(
-    r"^\s*(?:and|or|but|so|also|then|what about|how about|why|why not|how so|und|oder|aber|was ist mit|warum|et|ou|mais|"
-    r"pourquoi|y|o|pero|por qué|qué tal|e|mas|ma|perché|en|of|maar|waarom|hoezo|for what|since when|in what way)\b[\s,]*",
+    r"^\s*(?:and|or|but|so|also|then|what about|how about|why|why not|how so|und|oder|aber|was ist mit|warum|et|ou|"
+    r"mais|pourquoi|y|o|pero|por qué|qué tal|e|mas|ma|perché|en|of|maar|waarom|hoezo|for what|since when|"
+    r"in what way)\b[\s,]*",
     re.IGNORECASE,
 )
 _NAME = re.compile(
-    r"[^\W\d_a-zà-öø-ÿ][\w'’.&-]*(?:\s+(?:(?:of|the|for|de|la|du|von|der|des|di|da|van)\s+)*[^\W\d_a-zà-öø-ÿ][\w'’.&-]*)*"
+    r"[^\W\d_a-zà-öø-ÿ][\w'’.&-]*"
+    r"(?:\s+(?:(?:of|the|for|de|la|du|von|der|des|di|da|van)\s+)*[^\W\d_a-zà-öø-ÿ][\w'’.&-]*)*"
 )
 _QUOTED = re.compile(r"[\"“«„]([^\"”»“]{2,80})[\"”»“]")
 _OPENERS = frozenset(
@@ -52,8 +54,8 @@ _OPENERS = frozenset(
 )  # fmt: skip
 # "it" and "there" that stand for nothing: how long does it take to …, what does it mean when …, is it true that …
 _DUMMY = re.compile(
-    r"\b(?:does|do|did|will|would|is|was|it['’]s) (?:it|there)\b (?=take|mean|cost to|possible|true|necessary|important|"
-    r"safe|legal|allowed|known|said|believed|confirmed|thought|when\b|that\b|a\b|an\b|any\b|\w+ (?:to|that|when)\b)|"
+    r"\b(?:does|do|did|will|would|is|was|it['’]s) (?:it|there)\b (?=take|mean|cost to|possible|true|necessary|"
+    r"important|safe|legal|allowed|known|said|believed|confirmed|thought|when\b|that\b|a\b|an\b|any\b|\w+ (?:to|that|when)\b)|"
     r"\b(?:is|are|was|were) there\b|\bthere (?:is|are|was|were)\b|\bit (?:is|was) (?:\w+ )?(?:that|to|when)\b",
     re.IGNORECASE,
 )

@@ -21,9 +21,9 @@ _SPACE = re.compile(r"[ \t]+")
 _PLAIN = re.compile(r"[^\s`~\\\[【［〔]+")
 _TICKS = re.compile(r"`+|~~~+")
 _GROUPS = re.compile(r"(?P<word>[^\W\d_]+)?\.?[ \t]?#?(?P<from>\d+)(?::\d+)?(?:[-–—](?P<to>\d+))?")
-_LISTED = """source sources passage passages document documents doc docs ref refs reference references citation citations
-cite note excerpt quelle quellen dokument abschnitt textstelle extrait fuente fuentes documento fonte fonti bron bronnen
-n no nr and und et"""
+_LISTED = """source sources passage passages document documents doc docs ref refs reference references citation
+citations cite note excerpt quelle quellen dokument abschnitt textstelle extrait fuente fuentes documento fonte fonti bron
+bronnen n no nr and und et"""
 _WORDS = frozenset(_LISTED.split())
 _LONGEST_RANGE = 10
 _LARGEST = 10_000

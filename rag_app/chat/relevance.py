@@ -78,12 +78,13 @@ def features(
     weights = _weights(asked, result.idf)
     facts = [facts_of(candidate.text, code) for candidate in found]
     shared = _sharing(result.passages, found, facts, weights=weights, language=code)
-    similar = _similarities(question, found, shared[:, 0], weights=weights, vectors=vectors, language=code)
+    likeness = _likeness(question, found, vectors=vectors, language=code)
+    similar = _similarities(question, found, likeness, weights=weights, coverage=shared[:, 0])
     kind = asked_kind(question)
     best = max((passage.fused for passage in result.passages), default=0.0) or 1.0
     rows = []
     for candidate, there in zip(found, facts, strict=True):
-        offer = offers(kind, candidate.text, there, asked)
+        offer = offers(kind, candidate.text, there=there, asked=asked)
         news = len(set(there.terms) - set(asked.terms))
         rows.append((
             result.passages[candidate.passage].fused / best,
@@ -119,22 +120,35 @@ def _sharing(
     return np.array(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Likeness:
+    """Vectors of the texts to embed, with the row of each word; None when there are none."""
+
+    vectors: Vectors | None
+    row_of: dict[str, int]
+    language: str
+
+
+def _likeness(question: str, found: Sequence[Candidate], *, vectors: Vectors | None, language: str) -> _Likeness:
+    texts = texts_to_embed(question, found, language)
+    first = len(found) + 1
+    row_of = {word: at for at, word in enumerate(texts[first:], start=first)}
+    return _Likeness(vectors if vectors is not None and len(vectors) == len(texts) else None, row_of, language)
+
+
 def _similarities(
     question: str,
     found: Sequence[Candidate],
-    coverage: Numbers,
+    likeness: _Likeness,
     *,
     weights: Mapping[str, float],
-    vectors: Vectors | None,
-    language: str,
+    coverage: Numbers,
 ) -> Numbers:
     """Columns cosine, alike, kinship; without vectors coverage stands for the last two."""
-    count = len(found)
-    texts = texts_to_embed(question, found, language)
-    if vectors is None or len(vectors) != len(texts):
-        return np.column_stack([np.zeros(count), coverage, coverage])
-    cosine = vectors[1 : count + 1] @ vectors[0]
-    row_of = {word: at for at, word in enumerate(texts[count + 1 :], start=count + 1)}
+    vectors, row_of, language = likeness.vectors, likeness.row_of, likeness.language
+    if vectors is None:
+        return np.column_stack([np.zeros(len(found)), coverage, coverage])
+    cosine = vectors[1 : len(found) + 1] @ vectors[0]
     asked = [
         (row_of[word], terms[0]) for word in _words(question, language) if (terms := content_terms(word, language))
     ]

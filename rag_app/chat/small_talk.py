@@ -7,25 +7,26 @@ SmallTalk = Literal["hello", "thanks", "bye"]
 
 _WORDS: dict[SmallTalk, str] = {
     "hello": "hello hi hey hiya howdy greetings good morning afternoon evening day hallo moin servus guten tag morgen "
-    "abend grüezi bonjour bonsoir salut coucou hola buenos buenas días dias tardes noches olá ola oi bom boa dia tarde "
-    "noite ciao salve buongiorno buonasera goedemorgen goedemiddag goedenavond goedendag hoi dag",
-    "thanks": "thanks thank you thx ty cheers appreciated appreciate great perfect awesome danke dankeschön vielen dank "
-    "schön super merci beaucoup gracias muchas muchísimas obrigado obrigada muito grazie mille bedankt dank je dankjewel u wel",
+    "abend grüezi bonjour bonsoir salut coucou hola buenos buenas días dias tardes noches olá ola oi bom boa dia "
+    "tarde noite ciao salve buongiorno buonasera goedemorgen goedemiddag goedenavond goedendag hoi dag",
+    "thanks": "thanks thank you thx ty cheers appreciated appreciate great perfect awesome danke dankeschön vielen "
+    "dank schön super merci beaucoup gracias muchas muchísimas obrigado obrigada muito grazie mille bedankt dank je "
+    "dankjewel u wel",
     "bye": "bye goodbye see you later tschüss tschuess ciao auf wiedersehen au revoir bientôt adiós adios hasta luego "
     "tchau até logo arrivederci tot ziens doei cya",
 }  # fmt: skip
 _CORE: dict[SmallTalk, str] = {
-    "hello": "hello hi hey hiya howdy greetings morning afternoon evening hallo moin servus tag morgen abend grüezi bonjour "
-    "bonsoir salut coucou hola buenos buenas olá ola oi bom boa ciao salve buongiorno buonasera goedemorgen goedemiddag "
-    "goedenavond goedendag hoi",
+    "hello": "hello hi hey hiya howdy greetings morning afternoon evening hallo moin servus tag morgen abend grüezi "
+    "bonjour bonsoir salut coucou hola buenos buenas olá ola oi bom boa ciao salve buongiorno buonasera goedemorgen "
+    "goedemiddag goedenavond goedendag hoi",
     "thanks": "thanks thank thx ty cheers appreciated appreciate danke dankeschön dank merci gracias obrigado obrigada "
     "grazie bedankt dankjewel",
-    "bye": "bye goodbye later tschüss tschuess wiedersehen revoir bientôt adiós adios luego tchau logo arrivederci ziens "
-    "doei cya",
+    "bye": "bye goodbye later tschüss tschuess wiedersehen revoir bientôt adiós adios luego tchau logo arrivederci "
+    "ziens doei cya",
 }  # fmt: skip
 _FILLERS = frozenset(
-    ["there", "all", "everyone", "so", "very", "much", "a", "lot", "again", "for", "your", "help", "the", "that", "dear",
-     "bot", "assistant", "ok", "okay", "and", "und", "et", "y", "e", "en", "zusammen", "à", "tous", "todos", "a", "tutti",
+    ["there", "all", "everyone", "so", "very", "much", "a", "lot", "again", "for", "your", "help", "the", "that",
+     "dear", "bot", "assistant", "ok", "okay", "and", "und", "et", "y", "e", "en", "zusammen", "à", "tous", "todos", "tutti",
      "to", "nice", "day", "have", "sehr", "für", "die", "hilfe"]
 )  # fmt: skip
 _UNSPACED: dict[SmallTalk, re.Pattern[str]] = {

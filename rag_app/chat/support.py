@@ -1,4 +1,4 @@
-"""Whether a passage says what a statement says: the best window of its sentences, and a score from what agrees there."""
+"""Whether a passage says what a statement says: its best window of sentences, and a score of what agrees there."""
 
 import math
 from collections.abc import Iterator
