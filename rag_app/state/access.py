@@ -17,7 +17,7 @@ _FRAMEWORK: Final[dict[str, Need]] = {
 }
 
 # Handlers of the framework that nothing of ours calls: they stay closed for everybody.
-CLOSED: Final[frozenset[str]] = frozenset({"update_vars_internal_state.update_vars_internal"})
+CLOSED: Final[frozenset[str]] = frozenset({"setvar", "update_vars_internal"})
 
 _OWN: Final[dict[str, Need]] = {
     "session_state.enter": "anyone",  # answers a stranger with the way to the sign-in page

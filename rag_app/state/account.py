@@ -39,12 +39,12 @@ class AccountState(SessionState):
     async def load(self) -> None:
         """Read the account."""
         self.new_key = ""
-        async with self.trying("problem"):
-            await self.recognise()
+        async with self._trying("problem"):
+            await self._recognise()
             await self._read()
 
     async def _read(self) -> None:
-        context, actor = surroundings(), await self.actor()
+        context, actor = surroundings(), await self._actor()
         found = await profile(context, actor)
         self.own_name, self.workspace = found.name, found.workspace_name
         self.sessions = [
@@ -67,24 +67,24 @@ class AccountState(SessionState):
     @rx.event
     async def save_name(self, form: dict[str, Any]) -> None:
         """Change one's own name."""
-        async with self.trying("problem"):
-            await rename(surroundings(), await self.actor(), name=as_text(form.get("name"), 300))
-            await self.recognise()
-            self.say("Saved.")
+        async with self._trying("problem"):
+            await rename(surroundings(), await self._actor(), name=as_text(form.get("name"), 300))
+            await self._recognise()
+            self._say("Saved.")
 
     @rx.event
     async def end_session(self, session_id: str) -> None:
         """Sign out another browser."""
-        async with self.trying():
-            await revoke_session(surroundings(), await self.actor(), as_id(session_id))
+        async with self._trying():
+            await revoke_session(surroundings(), await self._actor(), as_id(session_id))
             await self._read()
 
     @rx.event
     async def make_key(self, form: dict[str, Any]) -> None:
         """Make an API key and show it once."""
-        async with self.trying("key_problem"):
+        async with self._trying("key_problem"):
             name = as_text(form.get("name"), 200).strip()
-            _, self.new_key = await create_key(surroundings(), await self.actor(), name=name)
+            _, self.new_key = await create_key(surroundings(), await self._actor(), name=name)
             await self._read()
 
     @rx.event
@@ -95,8 +95,8 @@ class AccountState(SessionState):
     @rx.event
     async def end_key(self, key_id: str) -> None:
         """Make a key useless."""
-        async with self.trying():
-            await revoke_key(surroundings(), await self.actor(), as_id(key_id))
+        async with self._trying():
+            await revoke_key(surroundings(), await self._actor(), as_id(key_id))
             await self._read()
 
 

@@ -37,12 +37,12 @@ class BotsState(SessionState):
     async def load(self) -> None:
         """Read the list."""
         self.form_open = False
-        async with self.trying("problem"):
-            await self.recognise()
+        async with self._trying("problem"):
+            await self._recognise()
             await self._read()
 
     async def _read(self) -> None:
-        context, actor = surroundings(), await self.actor()
+        context, actor = surroundings(), await self._actor()
         names = {card.id: card.name for card in (await list_knowledge_bases(context, actor, MOST)).items}
         cards = (await list_bots(context, actor, MOST)).items
         self.rows = [bot_row(card, [names[kb] for kb in card.knowledge_base_ids if kb in names]) for card in cards]
@@ -51,8 +51,8 @@ class BotsState(SessionState):
     @rx.event
     async def open_form(self, bot_id: str) -> None:
         """Open the form, empty for "" or filled with a bot."""
-        async with self.trying():
-            context, actor = surroundings(), await self.actor()
+        async with self._trying():
+            context, actor = surroundings(), await self._actor()
             card = await get_bot(context, actor, as_id(bot_id)) if bot_id else None
             chosen = set(card.knowledge_base_ids) if card else set()
             found = (await list_knowledge_bases(context, actor, MOST)).items
@@ -71,15 +71,15 @@ class BotsState(SessionState):
     @rx.event
     async def save(self, form: dict[str, Any]) -> None:
         """Make or change the bot."""
-        async with self.trying("form_problem"):
-            context, actor = surroundings(), await self.actor()
+        async with self._trying("form_problem"):
+            context, actor = surroundings(), await self._actor()
             wanted = self._wanted(form)
             if self.edited_id:
                 await update_bot(context, actor, as_id(self.edited_id), wanted)
             else:
                 await create_bot(context, actor, NewBot(**wanted))
             self.form_open = False
-            self.say("Saved.")
+            self._say("Saved.")
             await self._read()
 
     def _wanted(self, form: dict[str, Any]) -> dict[str, Any]:
@@ -111,9 +111,9 @@ class BotsState(SessionState):
     async def delete(self) -> None:
         """Delete the bot that was asked about."""
         doomed, self.doomed_id = self.doomed_id, ""
-        async with self.trying():
-            await delete_bot(surroundings(), await self.actor(), as_id(doomed))
-            self.say(f"“{self.doomed_name}” was deleted.")
+        async with self._trying():
+            await delete_bot(surroundings(), await self._actor(), as_id(doomed))
+            self._say(f"“{self.doomed_name}” was deleted.")
             await self._read()
 
 

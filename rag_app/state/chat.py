@@ -50,13 +50,13 @@ class ChatState(PassageViewState):
     @rx.event
     async def load(self) -> Any:
         """Open a conversation, or an empty thread."""
-        wanted = self.segment(1)
+        wanted = self._segment(1)
         if wanted and wanted == self.conversation and self.loaded:
             return None
         self._clear()
         target = None
-        async with self.trying("problem"):
-            await self.recognise()
+        async with self._trying("problem"):
+            await self._recognise()
             await self._choose_targets()
             if wanted:
                 target = await self._open(wanted)
@@ -67,10 +67,10 @@ class ChatState(PassageViewState):
         self.conversation, self.messages, self.problem, self.announcement = "", [], "", ""
         self.running, self.run, self.partial, self.partial_citations, self.phase = False, "", "", [], ""
         self.last_question, self.last_answer, self.judged = "", "", ""
-        self.close_view()
+        self._close_view()
 
     async def _choose_targets(self) -> None:
-        context, actor = surroundings(), await self.actor()
+        context, actor = surroundings(), await self._actor()
         self.targets = await targets(context, actor)
         asked = self.router.url.query_parameters
         wanted = f"kb:{asked['kb']}" if "kb" in asked else f"bot:{asked['bot']}" if "bot" in asked else self.target
@@ -79,7 +79,7 @@ class ChatState(PassageViewState):
         self.suggestions = await suggestions_of(context, actor, self.target) if self.target else []
 
     async def _open(self, wanted: str) -> Any:
-        context, actor, identity = surroundings(), await self.actor(), as_id(wanted)
+        context, actor, identity = surroundings(), await self._actor(), as_id(wanted)
         conversation = await get_conversation(context, actor, identity)
         self.conversation = wanted
         await self._choose(await target_of_bot(context, actor, conversation.bot_id))
@@ -92,7 +92,7 @@ class ChatState(PassageViewState):
         self.target = choice.id
 
     async def _read_messages(self, conversation: UUID) -> None:
-        found = await list_messages(surroundings(), await self.actor(), conversation, PageRequest(limit=MOST_SHOWN))
+        found = await list_messages(surroundings(), await self._actor(), conversation, PageRequest(limit=MOST_SHOWN))
         rows = [message_row(each) for each in reversed(found.items)]
         under_way = next((row for row in rows if row.status == "running"), None)
         self.running, self.run = under_way is not None, under_way.id if under_way else ""
@@ -117,8 +117,8 @@ class ChatState(PassageViewState):
         had = self.conversation
         self._clear()
         self.target, self.loaded = target, True
-        async with self.trying("problem"):
-            self.suggestions = await suggestions_of(surroundings(), await self.actor(), target)
+        async with self._trying("problem"):
+            self.suggestions = await suggestions_of(surroundings(), await self._actor(), target)
         return rx.redirect("/chat") if had else None
 
     @rx.event
@@ -131,8 +131,8 @@ class ChatState(PassageViewState):
         self._show([*self.messages, MessageRow(id=f"asked-{len(self.messages)}", role="user", text=question)])
         yield
         fresh = not self.conversation
-        async with self.trying("problem"):
-            context, actor = surroundings(), await self.actor()
+        async with self._trying("problem"):
+            context, actor = surroundings(), await self._actor()
             bot_id = await bot_of_target(context, actor, self.target)
             conversation = None if fresh else as_id(self.conversation)
             started = await answers.ask(context, actor, bot_id, answers.Question(question, conversation))
@@ -149,9 +149,9 @@ class ChatState(PassageViewState):
         if self.running or not self.last_answer:
             return None
         target = None
-        async with self.trying("problem"):
-            self.close_view()
-            started = await answers.regenerate(surroundings(), await self.actor(), as_id(self.last_answer))
+        async with self._trying("problem"):
+            self._close_view()
+            started = await answers.regenerate(surroundings(), await self._actor(), as_id(self.last_answer))
             self._show([row for row in self.messages if row.id != self.last_answer])
             self.running, self.run, self.phase = True, str(started.message_id), PHASES["searching"]
             target = ChatState.follow_run
@@ -160,9 +160,9 @@ class ChatState(PassageViewState):
     @rx.event
     async def stop(self) -> None:
         """End the answer; what was said stays."""
-        async with self.trying():
+        async with self._trying():
             if self.run:
-                await answers.stop(surroundings(), await self.actor(), as_id(self.run))
+                await answers.stop(surroundings(), await self._actor(), as_id(self.run))
 
     @rx.event(background=True)
     async def follow_run(self) -> None:
@@ -170,7 +170,7 @@ class ChatState(PassageViewState):
         async with self:
             run, token, self.partial, self.partial_citations = self.run, self.router.session.client_token, "", []
             try:
-                actor = await self.actor()
+                actor = await self._actor()
             except RagError:
                 return
         try:
@@ -201,7 +201,7 @@ class ChatState(PassageViewState):
                     if self.run != run:
                         return
                     if not checked:
-                        await self.actor()  # a session that has ended sees nothing more
+                        await self._actor()  # a session that has ended sees nothing more
                     if gathered.fresh:
                         self.partial, self.phase = gathered.text, gathered.phase or self.phase
                         if len(gathered.citations) != len(self.partial_citations):
@@ -214,7 +214,7 @@ class ChatState(PassageViewState):
 
     async def _settle(self) -> None:
         """Put the answer among the messages, as the database has it."""
-        async with self.trying("problem"):
+        async with self._trying("problem"):
             rows: list[MessageRow] = []
             for _ in range(20):  # the last event is seen a moment before the message itself is written
                 await self._read_messages(as_id(self.conversation))
@@ -231,8 +231,8 @@ class ChatState(PassageViewState):
     async def rate(self, message_id: str, rating: int) -> None:
         """Thumbs up or down; for down a comment may follow."""
         wanted = 1 if rating == 1 else -1
-        async with self.trying():
-            await rate_message(surroundings(), await self.actor(), as_id(message_id), Opinion(wanted))
+        async with self._trying():
+            await rate_message(surroundings(), await self._actor(), as_id(message_id), Opinion(wanted))
             self._show([_rated(row, wanted) if row.id == message_id else row for row in self.messages])
             self.judged = message_id if wanted < 0 else ""
 
@@ -241,11 +241,11 @@ class ChatState(PassageViewState):
         """Say what was wrong."""
         judged, self.judged = self.judged, ""
         text = as_text(form.get("comment"), 2000).strip()
-        async with self.trying():
+        async with self._trying():
             if text:
-                actor = await self.actor()
+                actor = await self._actor()
                 await rate_message(surroundings(), actor, as_id(judged), Opinion(-1, text))
-            self.say("Thank you.")
+            self._say("Thank you.")
 
     @rx.event
     def close_comment(self) -> None:
@@ -262,7 +262,7 @@ class ChatState(PassageViewState):
         citation = next((each for each in shown if each.n == n), None)
         if citation is None:
             raise NotFound
-        await self.open_view(message_id, citation)
+        await self._open_view(message_id, citation)
 
 
 class _Gathered:

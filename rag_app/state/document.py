@@ -44,12 +44,12 @@ class DocumentState(SessionState):
     @rx.event
     async def refresh(self) -> None:
         """Read again while the document is on its way."""
-        if self.row.busy and self.segment(0) == "documents":
+        if self.row.busy and self._segment(0) == "documents":
             await self._read()
 
     async def _read(self) -> None:
-        async with self.trying("missing"):
-            actor, context, document_id = await self.recognise(), surroundings(), self.segment_id(1)
+        async with self._trying("missing"):
+            actor, context, document_id = await self._recognise(), surroundings(), self._segment_id(1)
             card = await get_document(context, actor, document_id)
             self.row = document_row(card)
             self.kb_id, self.kb_name = str(card.knowledge_base_id), card.knowledge_base_name
@@ -62,7 +62,7 @@ class DocumentState(SessionState):
             self.loaded = True
 
     async def _read_content(self, document_id: UUID) -> None:
-        context, actor = surroundings(), await self.actor()
+        context, actor = surroundings(), await self._actor()
         try:
             found = await document_text(context, actor, document_id)
         except Conflict:

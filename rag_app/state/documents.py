@@ -62,21 +62,21 @@ class DocumentsState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Open the page."""
-        fresh = self.segment(1)
+        fresh = self._segment(1)
         if fresh != self.kb_id:
             self.rows, self.loaded, self.words, self.status = [], False, "", ""
             self.tab, self._limit, self.kb_name, self.form, self.doomed_id = "documents", AT_ONCE, "", "", ""
         self.kb_id = fresh
         self.upload_url = f"/api/v1/knowledge-bases/{fresh}/documents"
         self.max_mb = surroundings().settings.max_upload_mb
-        async with self.trying("missing"):
-            await self.recognise()
+        async with self._trying("missing"):
+            await self._recognise()
             await self._read()
 
     @rx.event
     async def refresh(self) -> None:
         """Read again what may have changed."""
-        if not self.kb_id or self.segment(0) != "knowledge":
+        if not self.kb_id or self._segment(0) != "knowledge":
             return
         try:
             await self._read()
@@ -84,7 +84,7 @@ class DocumentsState(SessionState):
             self.missing = problem.message
 
     async def _read(self) -> None:
-        context, actor, kb = surroundings(), await self.actor(), as_id(self.kb_id)
+        context, actor, kb = surroundings(), await self._actor(), as_id(self.kb_id)
         card = await get_knowledge_base(context, actor, kb)
         wanted = DocumentFilter(status=self.status or None, q=self.words or None)
         found = await list_documents(context, actor, kb, wanted=wanted, page=PageRequest(limit=self._limit))
@@ -107,23 +107,23 @@ class DocumentsState(SessionState):
     async def narrow(self, words: str) -> None:
         """Show only documents whose title holds the words."""
         self.words = as_text(words, 200)
-        await self.refresh_rows()
+        await self._refresh_rows()
 
     @rx.event
     async def narrow_status(self, status: str) -> None:
         """Show only documents in this state; "" = all."""
         self.status = status if status in STATUSES else ""
-        await self.refresh_rows()
+        await self._refresh_rows()
 
     @rx.event
     async def more(self) -> None:
         """Show more of the list."""
         self._limit = min(self._limit + AT_ONCE, MOST_SHOWN)
-        await self.refresh_rows()
+        await self._refresh_rows()
 
-    async def refresh_rows(self) -> None:
+    async def _refresh_rows(self) -> None:
         """Read the list after the filter changed."""
-        async with self.trying():
+        async with self._trying():
             await self._read()
 
     @rx.event
@@ -145,9 +145,9 @@ class DocumentsState(SessionState):
     async def add_text(self, form: dict[str, Any]) -> None:
         """Take a pasted text."""
         text, title = as_text(form.get("text"), LONGEST_TEXT), as_text(form.get("title"), 300).strip()
-        async with self.trying("form_problem"):
+        async with self._trying("form_problem"):
             item = IncomingText(text, title=title or None)
-            taken = await add_texts(surroundings(), await self.actor(), as_id(self.kb_id), [item])
+            taken = await add_texts(surroundings(), await self._actor(), as_id(self.kb_id), [item])
             self._taken(taken)
             await self._read()
 
@@ -156,8 +156,8 @@ class DocumentsState(SessionState):
         """Take web addresses, one per line."""
         lines = [line.strip() for line in as_text(form.get("urls")).splitlines() if line.strip()]
         urls = [line if "://" in line else f"https://{line}" for line in lines]
-        async with self.trying("form_problem"):
-            taken = await add_addresses(surroundings(), await self.actor(), as_id(self.kb_id), urls)
+        async with self._trying("form_problem"):
+            taken = await add_addresses(surroundings(), await self._actor(), as_id(self.kb_id), urls)
             self._taken(taken)
             await self._read()
 
@@ -167,13 +167,13 @@ class DocumentsState(SessionState):
             raise InvalidInput(" ".join(f"{each.title}: {each.error.message}" for each in refused if each.error))
         self.form = ""
         if all(each.duplicate for each in taken):
-            self.say("This is already in the knowledge base.")
+            self._say("This is already in the knowledge base.")
 
     @rx.event
     async def retry(self, document_id: str) -> None:
         """Read a failed document again."""
-        async with self.trying():
-            await retry_document(surroundings(), await self.actor(), as_id(document_id))
+        async with self._trying():
+            await retry_document(surroundings(), await self._actor(), as_id(document_id))
             await self._read()
 
     @rx.event
@@ -191,9 +191,9 @@ class DocumentsState(SessionState):
     async def delete(self) -> None:
         """Delete the document that was asked about."""
         doomed, self.doomed_id = self.doomed_id, ""
-        async with self.trying():
-            await delete_document(surroundings(), await self.actor(), as_id(doomed))
-            self.say(f"“{self.doomed_title}” was deleted and is gone from search.")
+        async with self._trying():
+            await delete_document(surroundings(), await self._actor(), as_id(doomed))
+            self._say(f"“{self.doomed_title}” was deleted and is gone from search.")
             await self._read()
 
 

@@ -22,8 +22,8 @@ class HomeState(SessionState):
     async def start(self) -> Any:
         """From / to the chat, or to the first steps while there is nothing to ask."""
         target = None
-        async with self.trying("problem"):
-            actor = await self.recognise()
+        async with self._trying("problem"):
+            actor = await self._recognise()
             found = await list_knowledge_bases(surroundings(), actor, PageRequest(limit=1))
             target = rx.redirect("/chat" if found.items else "/welcome", replace=True)
         return target
@@ -31,8 +31,8 @@ class HomeState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Open the first steps."""
-        async with self.trying("problem"):
-            actor = await self.recognise()
+        async with self._trying("problem"):
+            actor = await self._recognise()
             found = await list_knowledge_bases(surroundings(), actor, PageRequest(limit=1))
             self.has_knowledge = bool(found.items)
 
@@ -43,7 +43,7 @@ class HomeState(SessionState):
             return
         self.loading_samples = True
         yield
-        async with self.trying("problem"):
-            loaded = await load_samples(surroundings(), await self.actor())
+        async with self._trying("problem"):
+            loaded = await load_samples(surroundings(), await self._actor())
             yield rx.redirect(f"/chat?bot={loaded.bot_id}")
         self.loading_samples = False

@@ -27,8 +27,8 @@ class KnowledgeListState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Read the list."""
-        async with self.trying("problem"):
-            actor = await self.recognise()
+        async with self._trying("problem"):
+            actor = await self._recognise()
             cards = (await list_knowledge_bases(surroundings(), actor, PageRequest(limit=200))).items
             self._all = [knowledge_row(card) for card in cards]
             self._show()
@@ -60,8 +60,8 @@ class KnowledgeListState(SessionState):
         """Make a knowledge base and open it."""
         new = NewKnowledgeBase(as_text(form.get("name")), as_text(form.get("description")))
         target = None
-        async with self.trying("form_problem"):
-            card = await create_knowledge_base(surroundings(), await self.actor(), new)
+        async with self._trying("form_problem"):
+            card = await create_knowledge_base(surroundings(), await self._actor(), new)
             self.form_open = False
             target = rx.redirect(f"/knowledge/{card.id}")
         return target

@@ -37,12 +37,12 @@ class KnowledgeSettingsState(SessionState):
     async def load(self) -> None:
         """Read the settings."""
         self.problem, self.saved, self.doomed, self.people = "", False, False, []
-        self.kb_id = self.segment(1)
+        self.kb_id = self._segment(1)
         await self._read()
 
     async def _read(self) -> None:
-        async with self.trying("problem"):
-            context, actor, kb = surroundings(), await self.actor(), as_id(self.kb_id)
+        async with self._trying("problem"):
+            context, actor, kb = surroundings(), await self._actor(), as_id(self.kb_id)
             card = await get_knowledge_base(context, actor, kb)
             self.name, self.description, self.access = card.name, card.description, card.access
             self.model = card.embedding_model
@@ -55,16 +55,16 @@ class KnowledgeSettingsState(SessionState):
     async def save(self, form: dict[str, Any]) -> None:
         """Change name and description."""
         changes = {"name": as_text(form.get("name")), "description": as_text(form.get("description"))}
-        async with self.trying("problem"):
-            await update_knowledge_base(surroundings(), await self.actor(), as_id(self.kb_id), changes=changes)
+        async with self._trying("problem"):
+            await update_knowledge_base(surroundings(), await self._actor(), as_id(self.kb_id), changes=changes)
             self.saved = True
-            self.say("Saved.")
+            self._say("Saved.")
 
     @rx.event
     async def set_access(self, access: str) -> None:
         """Open to the workspace, or restricted to named people."""
-        async with self.trying("problem"):
-            context, actor, kb = surroundings(), await self.actor(), as_id(self.kb_id)
+        async with self._trying("problem"):
+            context, actor, kb = surroundings(), await self._actor(), as_id(self.kb_id)
             if access == "restricted":
                 await set_members(context, actor, kb, list(await members(context, actor, kb)))
             await update_knowledge_base(context, actor, kb, changes={"access": as_text(access, 20)})
@@ -73,8 +73,8 @@ class KnowledgeSettingsState(SessionState):
     @rx.event
     async def toggle_member(self, person_id: str) -> None:
         """Name a person, or no longer."""
-        async with self.trying("problem"):
-            context, actor, kb = surroundings(), await self.actor(), as_id(self.kb_id)
+        async with self._trying("problem"):
+            context, actor, kb = surroundings(), await self._actor(), as_id(self.kb_id)
             named = set(await members(context, actor, kb)) ^ {as_id(person_id)}
             await set_members(context, actor, kb, sorted(named))
         await self._read()
@@ -96,9 +96,9 @@ class KnowledgeSettingsState(SessionState):
             self.delete_problem = "This is not the name of the knowledge base."
             return None
         target = None
-        async with self.trying("delete_problem"):
-            await delete_knowledge_base(surroundings(), await self.actor(), as_id(self.kb_id))
+        async with self._trying("delete_problem"):
+            await delete_knowledge_base(surroundings(), await self._actor(), as_id(self.kb_id))
             self.doomed = False
-            self.say(f"“{self.name}” was deleted.")
+            self._say(f"“{self.name}” was deleted.")
             target = rx.redirect("/knowledge")
         return target

@@ -64,12 +64,12 @@ class ModelsState(SessionState):
     async def load(self) -> None:
         """Read providers and models."""
         self.form, self.trial_text = "", ""
-        async with self.trying("problem"):
-            await self.recognise()
+        async with self._trying("problem"):
+            await self._recognise()
             await self._read()
 
     async def _read(self) -> None:
-        context, actor = surroundings(), await self.actor()
+        context, actor = surroundings(), await self._actor()
         views = await list_providers(context, actor)
         models = await read_models(context, actor)
         self.rows = [provider_row(view) for view in views]
@@ -111,15 +111,15 @@ class ModelsState(SessionState):
     async def save(self, form: dict[str, Any]) -> None:
         """Store a provider; what was typed as a key is not kept here."""
         key, url = as_text(form.get("api_key"), 2000).strip(), as_text(form.get("base_url"), 2000).strip()
-        async with self.trying("form_problem"):
-            context, actor = surroundings(), await self.actor()
+        async with self._trying("form_problem"):
+            context, actor = surroundings(), await self._actor()
             if self.form_id:
                 change = ProviderChange(base_url=url if self.form_takes_url else None, api_key=key or None)
                 await change_provider(context, actor, as_id(self.form_id), change)
             else:
                 await add_provider(context, actor, ProviderEntry(self.form, key, url))
             self.form = ""
-            self.say("Saved. Test it, then choose it as the default below.")
+            self._say("Saved. Test it, then choose it as the default below.")
             await self._read()
 
     @rx.event
@@ -137,20 +137,20 @@ class ModelsState(SessionState):
     async def remove(self) -> None:
         """Remove the provider that was asked about."""
         doomed, self.doomed_id = self.doomed_id, ""
-        async with self.trying():
-            await remove_provider(surroundings(), await self.actor(), as_id(doomed))
+        async with self._trying():
+            await remove_provider(surroundings(), await self._actor(), as_id(doomed))
             await self._read()
 
     @rx.event
     async def choose(self, form: dict[str, Any]) -> None:
         """Set the default models; a name typed by hand wins over the list."""
-        async with self.trying("problem"):
+        async with self._trying("problem"):
             chat = as_text(form.get("other"), 200).strip() or as_text(form.get("chat_model"), 200)
             embedder = as_text(form.get("embedding_model"), 200)
             if not chat or not embedder:
                 raise InvalidInput("Choose a model for answers and one for embedding.")
-            await set_defaults(surroundings(), await self.actor(), chat_model=chat, embedding_model=embedder)
-            self.say("Saved.")
+            await set_defaults(surroundings(), await self._actor(), chat_model=chat, embedding_model=embedder)
+            self._say("Saved.")
             await self._read()
 
     @rx.event(background=True)
@@ -161,7 +161,7 @@ class ModelsState(SessionState):
             if self.trying_now or not model:
                 return
             self.trying_now, self.trial_model, self.trial_text = True, model, ""
-            actor = await self.actor()
+            actor = await self._actor()
         text, tone = "The test could not be made.", "bad"
         try:
             outcome = await try_model(surroundings(), actor, model)

@@ -30,25 +30,25 @@ class PassageViewState(SessionState):
     @rx.event
     def close_panel(self) -> None:
         """Close the panel."""
-        self.close_view()
+        self._close_view()
 
-    def close_view(self) -> None:
-        """Close the panel; no event."""
+    def _close_view(self) -> None:
+        """Close the panel."""
         self.panel_open, self.panel_message, self.panel_n, self.panel_subject = False, "", 0, ""
 
-    async def open_view(self, message_id: str, citation: CitationRow) -> None:
-        """Show a citation; no event."""
+    async def _open_view(self, message_id: str, citation: CitationRow) -> None:
+        """Show a citation."""
         self.panel_open, self.panel_message, self.panel_n = True, message_id, citation.n
         self.panel_subject = f"{message_id}-{citation.n}"
         self.panel_title, self.panel_place = citation.title, citation.page
         self.panel_before, self.panel_quote, self.panel_after = "", citation.quote, ""
         self.panel_document = f"/documents/{citation.document_id}"
         self.panel_original = ""
-        async with self.trying("panel_problem"):
+        async with self._trying("panel_problem"):
             await self._read_around(citation)
 
     async def _read_around(self, citation: CitationRow) -> None:
-        context, actor = surroundings(), await self.actor()
+        context, actor = surroundings(), await self._actor()
         document_id = as_id(citation.document_id)
         card = await documents.get_document(context, actor, document_id)
         if card.has_original:

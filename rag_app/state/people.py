@@ -33,12 +33,12 @@ class PeopleState(SessionState):
     async def load(self) -> None:
         """Read people and open invitations."""
         self.link, self.form_open = "", False
-        async with self.trying("problem"):
-            await self.recognise()
+        async with self._trying("problem"):
+            await self._recognise()
             await self._read()
 
     async def _read(self) -> None:
-        context, actor = surroundings(), await self.actor()
+        context, actor = surroundings(), await self._actor()
         found = await list_people(context, actor, MOST)
         self.rows = [person_row(each, own=each.id == actor.user_id) for each in found.items]
         open_ones = await list_invitations(context, actor, MOST)
@@ -69,9 +69,9 @@ class PeopleState(SessionState):
     @rx.event
     async def send_invitation(self, form: dict[str, Any]) -> None:
         """Make an invitation and show its link once."""
-        async with self.trying("form_problem"):
+        async with self._trying("form_problem"):
             email, role = as_text(form.get("email"), 300), as_text(form.get("role"), 20)
-            _, link = await invite(surroundings(), await self.actor(), email=email, role=role)
+            _, link = await invite(surroundings(), await self._actor(), email=email, role=role)
             self.form_open = False
             self._show(link, f"Give this link to {email.strip()}. It works once, for seven days.")
             await self._read()
@@ -79,34 +79,34 @@ class PeopleState(SessionState):
     @rx.event
     async def withdraw(self, invitation_id: str) -> None:
         """Take an invitation back."""
-        async with self.trying():
-            await revoke_invitation(surroundings(), await self.actor(), as_id(invitation_id))
+        async with self._trying():
+            await revoke_invitation(surroundings(), await self._actor(), as_id(invitation_id))
             await self._read()
 
     @rx.event
     async def set_role(self, person_id: str, role: str) -> None:
         """Give a person another role."""
-        async with self.trying():
+        async with self._trying():
             change = PersonChange(role=as_text(role, 20))
-            await change_person(surroundings(), await self.actor(), as_id(person_id), change)
-            self.say("The role was changed; the person signs in again.")
-        async with self.trying():
+            await change_person(surroundings(), await self._actor(), as_id(person_id), change)
+            self._say("The role was changed; the person signs in again.")
+        async with self._trying():
             await self._read()
 
     @rx.event
     async def toggle_disabled(self, person_id: str) -> None:
         """Keep a person out, or let them in again."""
         row = next((row for row in self.rows if row.id == person_id), None)
-        async with self.trying():
+        async with self._trying():
             change = PersonChange(disabled=not (row and row.disabled))
-            await change_person(surroundings(), await self.actor(), as_id(person_id), change)
+            await change_person(surroundings(), await self._actor(), as_id(person_id), change)
             await self._read()
 
     @rx.event
     async def make_reset_link(self, person_id: str) -> None:
         """Make a link with which a person chooses a new password."""
-        async with self.trying():
-            link = await reset_link(surroundings(), await self.actor(), as_id(person_id))
+        async with self._trying():
+            link = await reset_link(surroundings(), await self._actor(), as_id(person_id))
             self._show(link, "Give this link to the person. It works once, for 24 hours.")
 
     @rx.event
@@ -124,8 +124,8 @@ class PeopleState(SessionState):
     async def remove(self) -> None:
         """Remove the person that was asked about."""
         doomed, self.doomed_id = self.doomed_id, ""
-        async with self.trying():
-            await remove_person(surroundings(), await self.actor(), as_id(doomed))
+        async with self._trying():
+            await remove_person(surroundings(), await self._actor(), as_id(doomed))
             await self._read()
 
 

@@ -42,10 +42,10 @@ class RetrievalState(SessionState):
         """Search as the chat would, and show how it came about."""
         self.searching = True
         yield
-        async with self.trying("problem"):
+        async with self._trying("problem"):
             mode = next((each for each in MODES if each == form.get("mode")), MODES[0])
             query = Query(as_text(form.get("query"), 2000), mode=mode)
-            found = await search_knowledge_base(surroundings(), await self.actor(), self.segment_id(1), query)
+            found = await search_knowledge_base(surroundings(), await self._actor(), self._segment_id(1), query)
             self.asked = query.text
             self.passages = [passage_row(place, each) for place, each in enumerate(found.passages, start=1)]
             self.warnings = list(found.warnings)

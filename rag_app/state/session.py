@@ -37,9 +37,9 @@ class SessionState(rx.State):
     async def enter(self) -> Any:
         """Runs when a page that needs a person is opened."""
         try:
-            await self.recognise()
+            await self._recognise()
         except RagError:
-            return self.to_sign_in()
+            return self._to_sign_in()
         return None
 
     @rx.event
@@ -50,7 +50,7 @@ class SessionState(rx.State):
     @rx.event
     async def search_places(self, words: str) -> None:
         """Fill the palette."""
-        self.found = await find_places(surroundings(), await self.actor(), str(words)[:200])
+        self.found = await find_places(surroundings(), await self._actor(), str(words)[:200])
 
     @rx.event
     def go(self, href: str) -> Any:
@@ -59,16 +59,16 @@ class SessionState(rx.State):
             return rx.redirect(href)
         return None
 
-    # --- for the states of the pages; none of these is an event ---------------------------------------------------
+    # For the states of the pages. The underscore keeps the framework from offering these to the browser as events.
 
-    async def actor(self) -> Actor:
+    async def _actor(self) -> Actor:
         """Who acts, read from the database now. Raises Unauthenticated."""
         headers = self.router.headers
         return await actor_of_headers(surroundings(), headers.cookie, headers.origin)
 
-    async def recognise(self) -> Actor:
+    async def _recognise(self) -> Actor:
         """Read who is signed in and show it. Raises Unauthenticated."""
-        actor = await self.actor()
+        actor = await self._actor()
         self.signed_in = True
         self.name = actor.name or actor.email
         self.email = actor.email
@@ -77,26 +77,26 @@ class SessionState(rx.State):
         self.may_manage = is_allowed(actor, "people.manage")
         return actor
 
-    def to_sign_in(self) -> Any:
+    def _to_sign_in(self) -> Any:
         """The way to the sign-in page and back here afterwards."""
         path = self.router.url.path or "/"
         return rx.redirect(f"/sign-in?next={quote(path)}")
 
-    def say(self, text: str, tone: str = "") -> None:
+    def _say(self, text: str, tone: str = "") -> None:
         """Show a notice; tone “bad” for what went wrong."""
         self.notices = [*self.notices[1 - MOST_NOTICES :], Notice(uuid4().hex[:8], text, tone)]
 
-    def segment(self, place: int) -> str:
+    def _segment(self, place: int) -> str:
         """One part of the path: of /knowledge/ID the part 1 is ID."""
         parts = [part for part in self.router.url.path.split("/") if part]
         return parts[place] if len(parts) > place else ""
 
-    def segment_id(self, place: int) -> UUID:
+    def _segment_id(self, place: int) -> UUID:
         """A part of the path as an id. Raises NotFound."""
-        return as_id(self.segment(place))
+        return as_id(self._segment(place))
 
     @asynccontextmanager
-    async def trying(self, problem_var: str = "") -> AsyncIterator[None]:
+    async def _trying(self, problem_var: str = "") -> AsyncIterator[None]:
         """Turn an error of a service into words: in the named var, or as a notice."""
         if problem_var:
             setattr(self, problem_var, "")
@@ -108,14 +108,14 @@ class SessionState(rx.State):
             if problem_var:
                 setattr(self, problem_var, problem.message)
             else:
-                self.say(problem.message, "bad")
+                self._say(problem.message, "bad")
         except Exception:
             log.exception("event_failed", state=type(self).__name__)
             sentence = "Something went wrong on the server; it is in its log. Try again."
             if problem_var:
                 setattr(self, problem_var, sentence)
             else:
-                self.say(sentence, "bad")
+                self._say(sentence, "bad")
 
 
 def as_id(text: Any) -> UUID:

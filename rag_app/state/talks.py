@@ -34,26 +34,28 @@ class TalksState(SessionState):
     async def load(self) -> None:
         """Read the list."""
         self.list_open = False
-        async with self.trying():
+        async with self._trying():
             await self._read()
 
     async def _read(self) -> None:
         wanted = ConversationFilter(q=self.words or None, archived=self.archived)
-        found = await list_conversations(surroundings(), await self.actor(), wanted=wanted, page=PageRequest(limit=100))
+        found = await list_conversations(
+            surroundings(), await self._actor(), wanted=wanted, page=PageRequest(limit=100)
+        )
         self.rows = [talk_row(each) for each in found.items]
 
     @rx.event
     async def narrow(self, words: str) -> None:
         """Show only conversations whose title holds the words."""
         self.words = as_text(words, 200)
-        async with self.trying():
+        async with self._trying():
             await self._read()
 
     @rx.event
     async def toggle_archived(self) -> None:
         """Show the archive, or leave it."""
         self.archived = not self.archived
-        async with self.trying():
+        async with self._trying():
             await self._read()
 
     @rx.event
@@ -89,9 +91,9 @@ class TalksState(SessionState):
     @rx.event
     async def rename(self, form: dict[str, Any]) -> None:
         """Give the conversation another title."""
-        async with self.trying("problem"):
+        async with self._trying("problem"):
             title = as_text(form.get("title"), 200)
-            await update_conversation(surroundings(), await self.actor(), as_id(self.renamed_id), title=title)
+            await update_conversation(surroundings(), await self._actor(), as_id(self.renamed_id), title=title)
             self.renamed_id = ""
             await self._read()
 
@@ -99,9 +101,9 @@ class TalksState(SessionState):
     async def archive(self, conversation_id: str) -> None:
         """Put a conversation away, or bring it back."""
         row = self._row(conversation_id)
-        async with self.trying():
+        async with self._trying():
             away = not (row and row.archived)
-            await update_conversation(surroundings(), await self.actor(), as_id(conversation_id), archived=away)
+            await update_conversation(surroundings(), await self._actor(), as_id(conversation_id), archived=away)
             await self._read()
 
     @rx.event
@@ -109,10 +111,10 @@ class TalksState(SessionState):
         """Delete the conversation that was asked about."""
         doomed, self.doomed_id = self.doomed_id, ""
         target = None
-        async with self.trying():
-            await delete_conversation(surroundings(), await self.actor(), as_id(doomed))
+        async with self._trying():
+            await delete_conversation(surroundings(), await self._actor(), as_id(doomed))
             await self._read()
-            if self.segment(1) == doomed:
+            if self._segment(1) == doomed:
                 target = rx.redirect("/chat")
         return target
 
