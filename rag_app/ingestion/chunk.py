@@ -38,10 +38,12 @@ class _Group:
     path: tuple[str, ...]
 
 
-def cut(parsed: ParsedDocument, *, target_tokens: int = 220, max_tokens: int = 300) -> list[Cut]:
+def cut(
+    parsed: ParsedDocument, *, target_tokens: int = 220, max_tokens: int = 300, whole_tokens: int = 512
+) -> list[Cut]:
     """Passages in order, without overlap, that cover all text but white space; none exceeds `max_tokens`.
 
-    No passage reaches over a heading of level 1. Sections that are small are joined with their neighbours under the
+    But a document of at most `whole_tokens` with one section stays one passage: it is about one thing. No passage reaches over a heading of level 1. Sections that are small are joined with their neighbours under the
     same parent, large ones are cut where it harms least. The same document always gives the same cuts.
     """
     pieces = list(pieces_of(parsed, max_tokens=max_tokens))
@@ -49,8 +51,11 @@ def cut(parsed: ParsedDocument, *, target_tokens: int = 220, max_tokens: int = 3
         return []
     cutter = _Cutter(parsed.text, pieces, target_tokens * _QUARTERS, max_tokens * _QUARTERS)
     sections = _sections(parsed.text, pieces)
+    groups = cutter.groups(sections)
+    if len(sections) == 1 and cutter.size <= whole_tokens * _QUARTERS:
+        groups = [_Group(0, len(pieces), sections[0].level, sections[0].path)]
     starts = [page.char_from for page in parsed.pages]
-    return [_finish(parsed, pieces, group, number, starts) for number, group in enumerate(cutter.groups(sections))]
+    return [_finish(parsed, pieces, group, number, starts) for number, group in enumerate(groups)]
 
 
 def _sections(text: str, pieces: Sequence[Piece]) -> list[_Section]:
@@ -100,6 +105,11 @@ class _Cutter:
         ]
         self._ends = list(accumulate(gap + own for gap, own in weights))
         self._starts = [end - own for end, (_, own) in zip(self._ends, weights, strict=True)]
+
+    @property
+    def size(self) -> int:
+        """Weight of the whole text."""
+        return self._size(0, len(self._pieces))
 
     def groups(self, sections: Sequence[_Section]) -> list[_Group]:
         """All groups in order."""

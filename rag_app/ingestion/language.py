@@ -37,4 +37,5 @@ def _sample(text: str) -> str:
 def _identifier() -> LanguageIdentifier:
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
     identifier.set_languages(list(LANGUAGES))
+    identifier._full_model = ()  # the tables of all other languages: 27 MB in each parser child
     return identifier

@@ -52,9 +52,9 @@ def check(parsed: ParsedDocument, cuts: list[Cut], limit: int) -> None:
 @given(_LINES, st.sampled_from([(220, 300), (40, 60), (5, 8)]))
 def test_the_promises_hold_for_any_markdown(lines: list[str], sizes: tuple[int, int]) -> None:
     parsed = parse_markdown("\n".join(lines).replace("\r", ""))
-    cuts = cut(parsed, target_tokens=sizes[0], max_tokens=sizes[1])
+    cuts = cut(parsed, target_tokens=sizes[0], max_tokens=sizes[1], whole_tokens=0)
     check(parsed, cuts, sizes[1])
-    assert cuts == cut(parsed, target_tokens=sizes[0], max_tokens=sizes[1])
+    assert cuts == cut(parsed, target_tokens=sizes[0], max_tokens=sizes[1], whole_tokens=0)
     tops = [block.char_from for block in parsed.blocks if block.kind == "heading" and block.level == 1]
     for each in cuts:
         assert not any(each.char_from < top < each.char_to for top in tops)
@@ -72,7 +72,7 @@ _BLOCKS = st.builds(
 @given(st.text(max_size=600), st.lists(_BLOCKS, max_size=12))
 def test_the_promises_hold_for_blocks_that_overlap_or_lie_outside(text: str, blocks: list[Block]) -> None:
     parsed = ParsedDocument(text, tuple(blocks))
-    check(parsed, cut(parsed, target_tokens=20, max_tokens=30), 30)
+    check(parsed, cut(parsed, target_tokens=20, max_tokens=30, whole_tokens=0), 30)
 
 
 def test_a_short_text_is_one_passage() -> None:
@@ -81,6 +81,14 @@ def test_a_short_text_is_one_passage() -> None:
     assert (only.char_from, only.char_to) == (0, len(parsed.text.strip()))
     assert only.heading == ""
     assert (only.page_from, only.page_to) == (None, None)
+
+
+def test_a_document_about_one_thing_stays_whole_a_little_longer() -> None:
+    parsed = parse_plain(SENTENCE * 25)
+    assert 300 < estimate_tokens(parsed.text) <= 512
+    assert len(cut(parsed)) == 1
+    assert len(cut(parsed, whole_tokens=300)) == 2
+    assert len(cut(parse_plain(SENTENCE * 30))) > 1
 
 
 def test_nothing_gives_no_passage() -> None:
@@ -151,7 +159,7 @@ def test_pages_of_a_passage() -> None:
     empty = PageSpan(3, spans[1][1], spans[1][1])
     pages = (PageSpan(1, *spans[0]), PageSpan(2, *spans[1]), empty, PageSpan(4, *spans[2]), PageSpan(5, *spans[3]))
     blocks = tuple(Block("paragraph", *span) for span in spans)
-    cuts = cut(ParsedDocument(text, blocks, pages), target_tokens=140, max_tokens=150)
+    cuts = cut(ParsedDocument(text, blocks, pages), target_tokens=140, max_tokens=150, whole_tokens=0)
     assert [(each.page_from, each.page_to) for each in cuts] == [(1, 1), (2, 2), (4, 4), (5, 5)]
     (whole,) = cut(ParsedDocument(text, blocks, pages), target_tokens=1000, max_tokens=2000)
     assert (whole.page_from, whole.page_to) == (1, 5)
