@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -275,9 +276,13 @@ def _reason(cluster: Cluster, begins_at: int) -> str:
 
 
 def _dynamic_memory() -> str:
-    """`posix` where /dev/shm has room; containers often give it 64 MB, there files in the data folder do."""
+    """`posix` where /dev/shm is open to all and has room; else (small containers) files in the data folder do."""
+    shared = Path("/dev/shm")  # noqa: S108  only asked for its rights and free space
+    if not _SEES_PROCESSES:
+        return "posix"
     try:
-        found = os.statvfs("/dev/shm")  # noqa: S108  only asked for its free space
+        open_to_all = shared.stat().st_mode & stat.S_IWOTH
+        free = shutil.disk_usage(shared).free
     except OSError:
-        return "posix" if not Path("/proc").exists() else "mmap"
-    return "posix" if found.f_bavail * found.f_frsize >= ENOUGH_SHARED_MEMORY else "mmap"
+        return "mmap"
+    return "posix" if open_to_all and free >= ENOUGH_SHARED_MEMORY else "mmap"
