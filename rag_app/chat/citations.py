@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 
 from rag_app.chat.events import Citation
-from rag_app.chat.facts import content_terms, facts_of
+from rag_app.chat.facts import content_terms
 from rag_app.chat.lexicon import language_of
 from rag_app.chat.sentences import Span, split
-from rag_app.chat.support import THRESHOLD, Evidence, find_evidence
+from rag_app.chat.support import THRESHOLD, Evidence, find_anchored, find_evidence
 from rag_app.retrieval.passages import Passage
 
 _MARK = re.compile(r"[ \t]*\[\d+\]")
@@ -98,24 +98,8 @@ def check_support(statement: str, passage: Passage, *, question: str = "") -> Ev
     context = f"{passage.title}. {passage.heading}"
     spoken = language_of(statement, fallback=language)
     if spoken != language and spoken in _LATIN:
-        return _translated(statement, passage, language=language, spoken=spoken)
+        return find_anchored(statement, passage.text, language=language, spoken=spoken)
     return find_evidence(statement, passage.text, context=context, language=language, hint=question)
-
-
-def _translated(statement: str, passage: Passage, *, language: str, spoken: str) -> Evidence | None:
-    """Evidence across languages: words cannot be compared, so at least two names or numbers must be and none may miss.
-
-    A statement in another language that holds fewer of them cannot be checked here and is not called verified.
-    """
-    said = facts_of(statement, spoken)
-    anchors = len(set(said.names)) + len(said.numbers)
-    found = find_evidence(statement, passage.text, context=passage.title, language=language)
-    if found is None or anchors < 2:
-        return None
-    compared = found.comparison
-    if compared.missing_numbers or compared.missing_names > 0 or compared.replaced:
-        return None
-    return Evidence(found.span, max(found.score, THRESHOLD), compared)
 
 
 def _citation(passage: Passage, span: Span, *, n: int, place: Span) -> Citation:

@@ -55,7 +55,8 @@ _OPENERS = frozenset(
 # "it" and "there" that stand for nothing: how long does it take to …, what does it mean when …, is it true that …
 _DUMMY = re.compile(
     r"\b(?:does|do|did|will|would|is|was|it['’]s) (?:it|there)\b (?=take|mean|cost to|possible|true|necessary|"
-    r"important|safe|legal|allowed|known|said|believed|confirmed|thought|when\b|that\b|a\b|an\b|any\b|\w+ (?:to|that|when)\b)|"
+    r"important|safe|legal|allowed|known|said|"
+    r"believed|confirmed|thought|when\b|that\b|a\b|an\b|any\b|\w+ (?:to|that|when)\b)|"
     r"\b(?:is|are|was|were) there\b|\bthere (?:is|are|was|were)\b|\bit (?:is|was) (?:\w+ )?(?:that|to|when)\b",
     re.IGNORECASE,
 )

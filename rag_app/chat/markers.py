@@ -13,17 +13,19 @@ _CLOSE = r"\\?(?:\]\]?|】|］|〕)"
 # [1] [1, 2] [[1]] \[1\] [^1] 【1】 【4:0†source】 [Source 1] and, with a link made of it, [1](https://…)
 _MARKER = re.compile(
     rf"{_OPEN}[ \t]*(?P<body>{_NUMBER}(?:{_JOIN}{_NUMBER})*)[ \t]*(?:†[^\]】\n]{{0,80}})?{_CLOSE}"
-    r"(?:\([^()\s]*\))?"
+    r"(?:\([^()\s]*(?:\)|\Z))?"
 )
 # The same with every part optional at the end of the text: what may still become a marker.
 _HALF = re.compile(rf"\\\Z|{_OPEN}[ \t\w^#.:,;、，|&–—-]*(?:†[^\]】\n]{{0,80}})?(?:\\|{_CLOSE}(?:\([^()\s]*)?)?\Z")
+# What is no marker any more, but a cut one, when the stream ends with it.
+_CUT = re.compile(rf"{_OPEN}[ \t\w^#.:,;、，|&–—-]*(?:†[^\]】\n]{{0,80}})?\\?\Z")
 _SPACE = re.compile(r"[ \t]+")
 _PLAIN = re.compile(r"[^\s`~\\\[【［〔]+")
 _TICKS = re.compile(r"`+|~~~+")
 _GROUPS = re.compile(r"(?P<word>[^\W\d_]+)?\.?[ \t]?#?(?P<from>\d+)(?::\d+)?(?:[-–—](?P<to>\d+))?")
-_LISTED = """source sources passage passages document documents doc docs ref refs reference references citation
-citations cite note excerpt quelle quellen dokument abschnitt textstelle extrait fuente fuentes documento fonte fonti bron
-bronnen n no nr and und et"""
+_LISTED = """source sources passage passages document documents doc docs ref refs reference references
+citation citations cite note excerpt quelle quellen dokument abschnitt textstelle extrait fuente fuentes
+documento fonte fonti bron bronnen n no nr and und et"""
 _WORDS = frozenset(_LISTED.split())
 _LONGEST_RANGE = 10
 _LARGEST = 10_000
@@ -169,7 +171,7 @@ class MarkerFilter:
             numbers = numbers_in(marker["body"])
             if numbers is not None:
                 return Marker(numbers, held[at:start]), marker.end()
-        elif final and _HALF.match(held, start):
+        elif final and _CUT.match(held, start):
             return None, len(held)
         escape = held.startswith(("\\\\", "\\[", "\\`", "\\~"), start)
         end = start + (2 if escape else 1)

@@ -26,7 +26,8 @@ _CORE: dict[SmallTalk, str] = {
 }  # fmt: skip
 _FILLERS = frozenset(
     ["there", "all", "everyone", "so", "very", "much", "a", "lot", "again", "for", "your", "help", "the", "that",
-     "dear", "bot", "assistant", "ok", "okay", "and", "und", "et", "y", "e", "en", "zusammen", "à", "tous", "todos", "tutti",
+     "dear", "bot", "assistant",
+     "ok", "okay", "and", "und", "et", "y", "e", "en", "zusammen", "à", "tous", "todos", "tutti",
      "to", "nice", "day", "have", "sehr", "für", "die", "hilfe"]
 )  # fmt: skip
 _UNSPACED: dict[SmallTalk, re.Pattern[str]] = {

@@ -10,6 +10,7 @@ from rag_app.chat.sentences import Span, split
 from rag_app.chat.substitution import substitutions
 
 WIDEST = 3  # sentences in one window
+_LEAST_ANCHORS = 2  # names and numbers that make a statement in another language checkable
 _HINT = 0.1  # weight of the question's own terms in choosing the window
 _WIDTH_COST = 0.06  # coverage that one more sentence in the window must bring
 
@@ -99,6 +100,24 @@ def find_evidence(
     span = best[1]
     found = compare(statement, passage[span.start : span.end], passage=passage, context=context, language=language)
     return Evidence(span, score_of(found), found)
+
+
+def find_anchored(statement: str, passage: str, *, language: str, spoken: str) -> Evidence | None:
+    """Evidence for a statement in another language than the passage: words cannot be compared, names and numbers can.
+
+    The smallest window that holds all of them, when there are at least two; else None. Its score is THRESHOLD.
+    """
+    said = facts_of(statement, spoken)
+    names = set(said.names)
+    if len(names) + len(said.numbers) < _LEAST_ANCHORS:
+        return None
+    for span, _ in sorted(windows(passage), key=lambda each: each[1]):
+        window = passage[span.start : span.end]
+        there = facts_of(window, language)
+        if all(_has_name(name, there) for name in names) and all(_has_number(each, there) for each in said.numbers):
+            found = compare(statement, window, passage=passage, context="", language=language)
+            return Evidence(span, THRESHOLD, found)
+    return None
 
 
 def _share(part: set[str], whole: set[str]) -> float:
