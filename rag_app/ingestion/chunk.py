@@ -43,8 +43,9 @@ def cut(
 ) -> list[Cut]:
     """Passages in order, without overlap, that cover all text but white space; none exceeds `max_tokens`.
 
-    But a document of at most `whole_tokens` with one section stays one passage: it is about one thing. No passage reaches over a heading of level 1. Sections that are small are joined with their neighbours under the
-    same parent, large ones are cut where it harms least. The same document always gives the same cuts.
+    But a document of at most `whole_tokens` with one section stays one passage: it is about one thing. No passage
+    reaches over a heading of level 1. Sections that are small are joined with their neighbours under the same parent,
+    large ones are cut where it harms least. The same document always gives the same cuts.
     """
     pieces = list(pieces_of(parsed, max_tokens=max_tokens))
     if not pieces:

@@ -40,7 +40,7 @@ _FORBIDDEN_EVENTS = (
 
 def main() -> None:
     """Serve requests from stdin until it closes. Each answer is one length-prefixed JSON object on stdout."""
-    memory_bytes, cpu_s = int(sys.argv[1]), int(sys.argv[2])
+    memory_bytes = int(sys.argv[1])
     # Replies keep their own descriptor: whatever a parser prints goes to stderr, never between two replies.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -49,7 +49,7 @@ def main() -> None:
     _limit(memory_bytes)
     requests = sys.stdin.buffer
     while (request := _read(requests)) is not None:
-        _limit_cpu(cpu_s)
+        _limit_cpu(int(request["cpu_s"]))
         _write(replies, _answer(request))
 
 

@@ -56,16 +56,21 @@ class ParserPool:
 
         A crash is tried once more in a fresh child if the child had read other files before: they may be to blame.
         """
-        request = {"path": str(path.resolve()), "filename": filename, "media_type": media_type}
+        request = {
+            "path": str(path.resolve()),
+            "filename": filename,
+            "media_type": media_type,
+            "cpu_s": int(timeout_s) + 5,
+        }
         async with self._slots:
-            child = await self._take(timeout_s)
+            child = await self._take()
             experienced = child.served > 0
             try:
                 return await self._ask(child, request, timeout_s)
             except ParserCrashed:
                 if not experienced:
                     raise
-            return await self._ask(await self._start(timeout_s), request, timeout_s)
+            return await self._ask(await self._start(), request, timeout_s)
 
     async def close(self) -> None:
         """End all idle children; children at work end with their request."""
@@ -83,16 +88,16 @@ class ParserPool:
         """How many children wait for work."""
         return len(self._idle)
 
-    async def _take(self, timeout_s: float) -> "_Child":
+    async def _take(self) -> "_Child":
         while self._idle:
             child = self._idle.pop()
             if child.is_alive:
                 return child
             await child.kill()
-        return await self._start(timeout_s)
+        return await self._start()
 
-    async def _start(self, timeout_s: float) -> "_Child":
-        return await _Child.start(self._memory_bytes, cpu_s=int(timeout_s) + 5)
+    async def _start(self) -> "_Child":
+        return await _Child.start(self._memory_bytes)
 
     async def _ask(self, child: "_Child", request: dict[str, Any], timeout_s: float) -> ParsedDocument:
         kept = False
@@ -131,7 +136,7 @@ class _Child:
         self.idle_since = 0.0
 
     @classmethod
-    async def start(cls, memory_bytes: int, *, cpu_s: int) -> "_Child":
+    async def start(cls, memory_bytes: int) -> "_Child":
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         # One thread per library: the pool is the parallelism, and arenas of idle threads cost memory.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
@@ -139,7 +144,7 @@ class _Child:
         if os.getpid() == 1:
             environment["RAG_PARSER_PARENT"] = "1"
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rag_app.ingestion.parser_child", str(memory_bytes), str(cpu_s),
+            sys.executable, "-m", "rag_app.ingestion.parser_child", str(memory_bytes),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             env=environment, cwd="/",
         )  # fmt: skip
