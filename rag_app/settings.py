@@ -23,25 +23,27 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", frozen=True
     )
 
-    database_url: str = Field("", description="postgresql://… of an existing database; empty = embedded")
-    database_direct_url: str = Field("", description="direct connection for LISTEN, locks and migrations")
+    database_url: str = Field("", repr=False, description="postgresql://… of an existing database; empty = embedded")
+    database_direct_url: str = Field("", repr=False, description="direct connection for LISTEN, locks and migrations")
     data_dir: Path = Field(Path("data"), description="folder for the embedded database, originals and the secret key")
     storage_url: str = Field("", description="file:///… for originals; empty = under the data folder")
-    secret_key: str = Field("", description="at least 32 bytes; in embedded mode made once in the data folder")
-    secret_key_old: str = Field("", description="the key before, while secrets are re-encrypted")
+    secret_key: str = Field(
+        "", repr=False, description="at least 32 bytes; in embedded mode made once in the data folder"
+    )
+    secret_key_old: str = Field("", repr=False, description="the key before, while secrets are re-encrypted")
     public_url: str = Field(
         "", description="address under which people reach the console, for example https://rag.example.com"
     )
     chat_url: str = Field("", description="second host for public pages")
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=1, le=65535, description="port to listen on, 1 to 65535")
-    redis_url: str = Field("", description="redis://… only for several web processes")
+    redis_url: str = Field("", repr=False, description="redis://… only for several web processes")
     trusted_proxy_hops: int = Field(0, ge=0, le=10, description="how many reverse proxies stand in front, 0 to 10")
     drain_s: float = Field(8, ge=0, le=600, description="seconds that running answers get at a stop, 0 to 600")
     allowed_private_hosts: str = Field(
         "", description="comma-separated hosts or host:port that outbound calls may reach although private"
     )
-    smtp_url: str = Field("", description="smtp://… for mail")
+    smtp_url: str = Field("", repr=False, description="smtp://… for mail")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: Literal["text", "json"] = Field("text", description="text or json")
     default_chat_model: str = Field("", description="LiteLLM name such as openai/gpt-4o-mini; empty = local/extractive")
