@@ -79,8 +79,13 @@ class Drain:
         async def receive_or_close() -> Message:
             message = asyncio.ensure_future(receive())
             closing = asyncio.ensure_future(self._closing.wait())
-            await asyncio.wait({message, closing}, return_when=asyncio.FIRST_COMPLETED)
-            closing.cancel()
+            try:
+                await asyncio.wait({message, closing}, return_when=asyncio.FIRST_COMPLETED)
+            except asyncio.CancelledError:
+                message.cancel()  # left waiting, it would keep the server from closing the socket
+                raise
+            finally:
+                closing.cancel()
             if message.done():
                 return message.result()
             message.cancel()

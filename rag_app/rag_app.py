@@ -1,5 +1,6 @@
 """Door 1, the web: builds the Reflex app, mounts the API, wraps both in the boundary. Wiring only."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp
 from rag_app.api.app import create_api
 from rag_app.api.boundary import Boundary, Surroundings
 from rag_app.api.built_pages import read_built_pages
+from rag_app.api.open_sockets import OpenSockets
 from rag_app.components.shell import gate_page
 from rag_app.pages import (
     account,
@@ -46,6 +48,7 @@ PAGES = (
 _OPEN_ROUTES = frozenset(page.route for page in gates.PAGES)
 
 api = create_api()
+sockets = OpenSockets()
 
 
 class WebApp(rx.App):
@@ -56,7 +59,7 @@ class WebApp(rx.App):
         settings = get_settings()
         inner = super().__call__()
         around = Surroundings(settings.trusted_proxy_hops, settings.public_url)
-        return Boundary(inner, read_built_pages(BUILT), around)
+        return Boundary(inner, read_built_pages(BUILT), around, sockets=sockets)
 
 
 @asynccontextmanager
@@ -65,9 +68,11 @@ async def surroundings() -> AsyncIterator[None]:
     async with open_context(get_settings()) as context:
         provide(context)
         api.state.context = context
+        watch = asyncio.create_task(sockets.watch(context))
         try:
             yield
         finally:
+            watch.cancel()
             provide(None)
             api.state.context = None
 
@@ -78,7 +83,9 @@ def _failed(exception: Exception) -> None:
 
 
 def _missing() -> rx.Component:
-    return gate_page("Nothing here", rx.el.a("Back to the start", href="/", class_name="btn"), text="This page does not exist.")
+    return gate_page(
+        "Nothing here", rx.el.a("Back to the start", href="/", class_name="btn"), text="This page does not exist."
+    )
 
 
 app = WebApp(

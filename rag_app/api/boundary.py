@@ -3,19 +3,12 @@
 import json
 import re
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
 
 from rag_app.api.built_pages import BuiltPages
+from rag_app.api.open_sockets import Asgi, Message, OpenSockets, Receive, Scope, Send
 from rag_app.errors import InvalidInput, NotFound, RagError, TooLarge
 from rag_app.telemetry import log, request_scope
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 1024 * 1024
 # These read their bodies in pieces and keep their own, larger limits.
@@ -40,8 +33,11 @@ class Surroundings:
 class Boundary:
     """An ASGI application around an ASGI application."""
 
-    def __init__(self, app: Asgi, pages: BuiltPages, surroundings: Surroundings) -> None:
+    def __init__(
+        self, app: Asgi, pages: BuiltPages, surroundings: Surroundings, *, sockets: OpenSockets | None = None
+    ) -> None:
         self._app = app
+        self._sockets = sockets or OpenSockets()
         self._pages = pages
         self._surroundings = surroundings
 
@@ -100,7 +96,7 @@ class Boundary:
             await send({"type": "websocket.close", "code": 1008})
             return
         with request_scope(secrets.token_hex(12)):
-            await self._app(scope, receive, send)
+            await self._sockets.serve(self._app, scope, receive, send)
 
     def is_own_origin(self, scope: Scope) -> bool:
         """True when the page that asks was served by this server, under the address it was asked by."""

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from rag_app.api.boundary import LARGEST_BODY, Asgi, Boundary, Message, Receive, Scope, Send, Surroundings
+from rag_app.api.boundary import LARGEST_BODY, Boundary, Surroundings
 from rag_app.api.built_pages import read_built_pages
+from rag_app.api.open_sockets import Asgi, Message, Receive, Scope, Send
 
 SCRIPT = "console.log('inline')"
 ENV = "const e={EVENT:`ws://localhost:8000/_event`,PING:`http://localhost:8000/ping`}"

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from rag_app.api.open_sockets import SIGNED_OUT
 from rag_app.services import accounts
 from rag_app.services.context import Context
 from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base
@@ -114,7 +115,7 @@ async def test_a_viewer_reaches_no_handler_beyond_the_role(
     assert await _fingerprint(context) == before
 
 
-async def test_a_session_that_ends_stops_an_open_tab_at_its_next_event(address: str, context: Context) -> None:
+async def test_an_open_tab_is_cut_off_when_its_session_ends(address: str, context: Context) -> None:
     actor, signed_in = await owner(context)
     await create_knowledge_base(context, actor, NewKnowledgeBase("Still here"))
     load = _name("knowledge_list_state.load")
@@ -122,12 +123,29 @@ async def test_a_session_that_ends_stops_an_open_tab_at_its_next_event(address: 
         assert "Still here" in str(await wire.fire(load))
         await accounts.sign_out(context, signed_in.token)
         await create_knowledge_base(context, actor, NewKnowledgeBase("Made later"))
-        try:
-            updates = await wire.fire(load)
-        except ConnectionClosed:
-            return
-        assert redirects_of(updates) == ["/sign-in"]
-        assert "Made later" not in str(updates)
+        with pytest.raises(ConnectionClosed) as closed:
+            await wire.updates(quiet_s=5)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == SIGNED_OUT
+    assert "Made later" not in str(wire.seen)
+
+
+async def test_a_tab_that_kept_an_ended_session_is_sent_away(address: str, context: Context) -> None:
+    _, signed_in = await owner(context)
+    await accounts.sign_out(context, signed_in.token)
+    async with tab(address, cookie=signed_in.token, path="/knowledge") as wire:
+        updates = await wire.fire(_name("knowledge_list_state.load"))
+    assert redirects_of(updates) == ["/sign-in"]
+    assert "Still here" not in str(wire.seen)
+
+
+async def test_other_sessions_stay_open_when_one_ends(address: str, context: Context) -> None:
+    _, first = await owner(context)
+    _, second = await owner(context)
+    async with tab(address, cookie=second.token, path="/knowledge") as wire:
+        await accounts.sign_out(context, first.token)
+        await wire.updates(quiet_s=1)
+        assert "Still here" in str(await wire.fire(_name("knowledge_list_state.load")))
 
 
 async def test_the_token_of_a_tab_does_not_give_its_memory_to_another_person(address: str, context: Context) -> None:
