@@ -17,7 +17,7 @@ _SHORTEST = 12  # characters of a sentence worth quoting; fewer where words are 
 _SHORTEST_UNSPACED = 5
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
-_OWN_MARKERS = re.compile(r"\s*\[(?:\d+(?:[-–,]\s?\d+)*|[a-z]|note \d+|citation needed)\]")
+_OWN_MARKERS = re.compile(r"\s*\[(?:\d+(?:[-–,]\s?\d+)*|(?<=[\w.,]\[)[a-z]|note \d+|citation needed)\]")
 _MARKS = re.compile(r"^[ \t]*(?:#{1,6}|>|[-*•‣])[ \t]+|[*`|]+|~~|</?[a-zA-Z!][^<>]{0,200}>", re.MULTILINE)
 
 

@@ -60,6 +60,11 @@ _DUMMY = re.compile(
     r"\b(?:is|are|was|were) there\b|\bthere (?:is|are|was|were)\b|\bit (?:is|was) (?:\w+ )?(?:that|to|when)\b",
     re.IGNORECASE,
 )
+_JOINERS = frozenset(
+    ["of", "for", "de", "du", "des", "del", "di", "da", "do", "van", "von", "für", "voor", "pour", "para"]
+)
+_DO = re.compile(r"\b(?:do|does|did)\b", re.IGNORECASE)
+_LONGEST_TOPIC = 6  # words
 _WORD = re.compile(r"[\w'’-]+")
 
 
@@ -186,18 +191,26 @@ def _names(text: str, language: str) -> list[str]:
             words.pop(0)
         name = re.sub(r"['’]s?$", "", " ".join(words))
         single_opener = opens and len(words) == 1 and not name.isupper()
-        if len(name) > 1 and not single_opener and (language != "de" or len(words) > 1):
+        if len(name) > 1 and not single_opener:
             found.append(name)
     return found
 
 
 def _topic(text: str, language: str) -> str:
-    """The last run of words that carry topic, which in a question is mostly its subject or object."""
-    skip = question_words(language) | STOP_WORDS.get(language, frozenset())
+    """The run of words that carries most of the topic; of equal ones the last, where the object mostly stands."""
+    skip = question_words(language) | (STOP_WORDS.get(language, frozenset()) - _JOINERS)
     runs: list[list[str]] = [[]]
     for word in _WORD.findall(text):
-        if word.lower() in skip or not content_terms(word, language):
+        lower = word.lower()
+        if lower in _JOINERS:
+            runs[-1].extend([word] if runs[-1] else [])
+        elif lower in skip or not content_terms(word, language):
             runs.append([])
         else:
             runs[-1].append(word)
-    return " ".join(max(runs, key=len)[-5:])
+    longest = max(reversed(runs), key=lambda run: sum(word.lower() not in _JOINERS for word in run))
+    while longest and longest[-1].lower() in _JOINERS:
+        longest.pop()
+    if len(longest) > 1 and _DO.search(text) and text.rstrip(" ?").endswith(longest[-1]):
+        longest.pop()  # the verb at the end: how much does a permit *cost*
+    return " ".join(longest[-_LONGEST_TOPIC:])

@@ -1,5 +1,7 @@
 """Sentences are found in any script and cover the whole text."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def test_only_white_space_is_left_out(text: str) -> None:
     spans = split(text)
     shown = "".join(text[span.start : span.end] for span in spans)
     assert "".join(shown.split()) == "".join(text.split())
-    assert all(first.end <= second.start for first, second in zip(spans, spans[1:], strict=False))
+    assert all(first.end <= second.start for first, second in pairwise(spans))
 
 
 def test_a_text_without_stops_is_cut() -> None:

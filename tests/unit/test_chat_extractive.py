@@ -1,0 +1,86 @@
+"""Which sentences answer without a model, and how they are shown."""
+
+import pytest
+
+from rag_app.chat.cues import asked_kind
+from rag_app.chat.extractive import MOST_SENTENCES, candidates, select, shown_text
+from rag_app.chat.relevance import FEATURES, features, texts_to_embed
+from rag_app.providers import local_embedder
+from rag_app.retrieval.passages import Evidence, SearchResult
+from tests.unit.chat_library import NORMANS, OIL, Library, passage
+
+JAPANESE = "富士山は日本で一番高い山です。高さは3776メートルです。東京からも見えます。"
+
+
+async def chosen(question: str, *texts: str, language: str = "en") -> list[str]:
+    passages = tuple(passage(text, fused=1 - at / 10, language=language) for at, text in enumerate(texts))
+    result = await Library(passages).search(question, 8)
+    vectors = local_embedder.embed(texts_to_embed(question, candidates(result.passages), language))
+    found = select(question, result, vectors=vectors)
+    return [result.passages[each.passage].text[each.span.start : each.span.end] for each in found]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("When did the oil crisis begin?", "October 1973"),
+        ("What was the price of oil in March 1974?", "$12"),
+        ("What was the oil crisis later called?", "first oil shock"),
+        ("Which region did the Normans give their name to?", "Normandy"),
+    ],
+)
+async def test_the_sentence_with_the_answer_comes_first(question: str, answer: str) -> None:
+    found = await chosen(question, OIL, NORMANS)
+    assert answer in found[0]
+    assert len(found) <= MOST_SENTENCES
+
+
+async def test_languages_without_spaces_are_quoted_by_sentence() -> None:
+    assert "富士山は日本で一番高い山です。" in await chosen("日本で一番高い山は何ですか", JAPANESE, language="ja")
+
+
+async def test_the_others_follow_in_reading_order() -> None:
+    found = await chosen("oil crisis embargo price 1973", OIL)
+    places = [OIL.index(sentence) for sentence in found[1:]]
+    assert places == sorted(places)
+
+
+def test_each_candidate_has_one_row_of_features_with_or_without_vectors() -> None:
+    result = SearchResult((passage(OIL), passage(NORMANS)), Evidence())
+    found = candidates(result.passages)
+    assert features("Who?", result, found).shape == (len(found), len(FEATURES))
+    vectors = local_embedder.embed(texts_to_embed("Who led?", found, "en"))
+    assert features("Who led?", result, found, vectors=vectors).shape == (len(found), len(FEATURES))
+
+
+def test_the_same_sentence_twice_is_one_candidate() -> None:
+    assert len(candidates([passage(OIL), passage(OIL)])) == 3
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("It grew [3] fast.[citation needed]", "It grew fast."),
+        ("- **Bold** item\nwith a break", "Bold item with a break"),
+        ("<b>a</b> < b", "a < b"),
+        ("![x](http://evil.example/a.png) see", "!(x)(http://evil.example/a.png) see"),
+    ],
+)
+def test_a_quote_is_shown_without_marks_of_its_own(sentence: str, shown: str) -> None:
+    assert shown_text(sentence) == shown
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("Who led them?", "person"),
+        ("When was it?", "time"),
+        ("How many are there?", "number"),
+        ("Wo liegt Köln?", "place"),
+        ("Pourquoi ?", "reason"),
+        ("いつですか", "time"),
+        ("Describe it", "other"),
+    ],
+)
+def test_the_kind_of_answer_asked_for(question: str, kind: str) -> None:
+    assert asked_kind(question) == kind
