@@ -15,6 +15,7 @@ from rag_app.ingestion.pipeline import Workshop
 from rag_app.ingestion.sandbox import ParserPool
 from rag_app.jobs.claims import Claim
 from rag_app.jobs.queue import JobFunction
+from rag_app.jobs.schedule import ScheduleBook
 from rag_app.services import ingestion
 from rag_app.services.context import Context, open_context
 from rag_app.services.embedding import Vectors, embed_texts
@@ -25,20 +26,18 @@ from rag_app.telemetry import log
 
 CONCURRENCY = 2
 SWEEP_EVERY_S = 5.0
-MERGE_EVERY_S = 20.0
-COLLECT_EVERY_S = 600.0
+SCHEDULE = {"merge": 20.0, "collect": 600.0}  # job -> every so many seconds
 
 
 def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
     """Name of a job -> the use case it triggers."""
 
     async def ingest(knowledge_base_id: str, versions: list[str]) -> None:
-        target, ids = UUID(knowledge_base_id), [UUID(each) for each in versions]
+        ids = [UUID(each) for each in versions]
         try:
-            await ingestion.ingest_versions(context, workshop, target, ids)
-        except Exception:  # the door: a fault of ours must not leave a document without anybody at it
+            await ingestion.ingest_versions(context, workshop, UUID(knowledge_base_id), ids)
+        except Exception:  # the door: the versions were let go, the sweeper gives them another attempt
             log.exception("job_failed", job="ingest")
-            await ingestion.release_versions(context, target, ids, worker=workshop.worker)
 
     async def erase(knowledge_base_id: str, document_id: str) -> None:
         await ingestion.erase_document(context, UUID(knowledge_base_id), UUID(document_id))
@@ -46,7 +45,10 @@ def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
     async def collect() -> None:
         await ingestion.collect(context)
 
-    return {"ingest": ingest, "erase": erase, "collect": collect}
+    async def merge() -> None:
+        await ingestion.merge_all_statistics(context)
+
+    return {"ingest": ingest, "erase": erase, "collect": collect, "merge": merge}
 
 
 async def run_worker(context: Context, *, started: asyncio.Event | None = None) -> None:
@@ -66,14 +68,19 @@ async def run_worker(context: Context, *, started: asyncio.Event | None = None) 
         )
         async with asyncio.TaskGroup() as group:
             side_tasks = [group.create_task(claim.keep())]
-            await claim.held()
+            await claim.number()
             log.info("worker_started", name=name)
             if started:
                 started.set()
             side_tasks += [group.create_task(chore) for chore in _chores(context)]
-            await context.queue.run(jobs_of(context, workshop), concurrency=CONCURRENCY, name=name)
-            for task in side_tasks:
-                task.cancel()
+            book = ScheduleBook(context.engine, context.queue, SCHEDULE)
+            book.open()
+            try:
+                await context.queue.run(jobs_of(context, workshop), concurrency=CONCURRENCY, name=name)
+            finally:
+                book.close()
+                for task in side_tasks:
+                    task.cancel()
     log.info("worker_stopped", name=name)
 
 
@@ -81,8 +88,6 @@ def _chores(context: Context) -> list[Coroutine[None, None, None]]:
     return [
         _regularly(SWEEP_EVERY_S, partial(ingestion.sweep, context)),
         _regularly(SWEEP_EVERY_S, partial(end_abandoned_runs, context)),
-        _regularly(MERGE_EVERY_S, partial(ingestion.merge_all_statistics, context)),
-        _regularly(COLLECT_EVERY_S, partial(ingestion.collect, context)),
     ]
 
 
