@@ -26,6 +26,7 @@ from rag_app.pages import (
     people,
 )
 from rag_app.services.context import open_context
+from rag_app.services.warmup import cool_down, warm_up
 from rag_app.settings import get_settings
 from rag_app.state.guard import Guard
 from rag_app.state.session import SessionState
@@ -69,10 +70,13 @@ async def surroundings() -> AsyncIterator[None]:
         provide(context)
         api.state.context = context
         watch = asyncio.create_task(sockets.watch(context))
+        warming = asyncio.create_task(warm_up(context))
         try:
             yield
         finally:
             watch.cancel()
+            warming.cancel()
+            await cool_down()
             provide(None)
             api.state.context = None
 
