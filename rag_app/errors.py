@@ -115,6 +115,18 @@ class BudgetExhausted(RateLimited):
     code = "budget_exhausted"
 
 
+class Stopped(RagError):
+    """The answer was stopped before its end; what was said so far is in the message."""
+
+    code = "stopped"
+
+
+class Interrupted(RagError):
+    """The server was stopped during this answer; what was said so far is in the message."""
+
+    code = "interrupted"
+
+
 class BotPaused(RagError):
     """This bot is paused."""
 

@@ -83,16 +83,22 @@ class AnswerView(View):
     timings_ms: dict[str, float]
 
 
-_STREAM: dict[int | str, dict[str, Any]] = {
+STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "model": AnswerView,
         "description": "The answer, or with `stream: true` server-sent events",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events from the one after `Last-Event-ID` on",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
 
 
-@router.post("/bots/{bot_id}/chat", response_model=AnswerView, responses=_STREAM)
+@router.post("/bots/{bot_id}/chat", response_model=AnswerView, responses=STREAM)
 async def chat_with_bot(
     context: ContextDep, actor: ActorDep, repetition: IdempotencyDep, bot_id: UUID, body: ChatIn
 ) -> Response:
@@ -102,7 +108,7 @@ async def chat_with_bot(
     return await answered(context, actor, started, stream=body.stream)
 
 
-@router.post("/knowledge-bases/{knowledge_base_id}/chat", response_model=AnswerView, responses=_STREAM)
+@router.post("/knowledge-bases/{knowledge_base_id}/chat", response_model=AnswerView, responses=STREAM)
 async def chat_with_knowledge_base(
     context: ContextDep, actor: ActorDep, repetition: IdempotencyDep, knowledge_base_id: UUID, body: ChatIn
 ) -> Response:
@@ -113,7 +119,7 @@ async def chat_with_knowledge_base(
     return await answered(context, actor, started, stream=body.stream)
 
 
-@router.post("/query", response_model=AnswerView, responses=_STREAM)
+@router.post("/query", response_model=AnswerView, responses=STREAM)
 async def query(context: ContextDep, actor: ActorDep, repetition: IdempotencyDep, body: QueryIn) -> Response:
     """Ask a bot that is named in the body."""
     started = await _ask(context, actor, body.bot_id, (Question(body.question, body.conversation_id), repetition))
@@ -146,7 +152,7 @@ def _error_of(last: Json) -> RagError:
     return problem
 
 
-@router.get("/messages/{message_id}/stream", responses=_STREAM, response_class=Response)
+@router.get("/messages/{message_id}/stream", responses=EVENTS, response_class=Response)
 async def resume(
     context: ContextDep,
     actor: ActorDep,

@@ -1,5 +1,6 @@
 """Documents over REST: taken in while they stream, listed, read, retried, deleted."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -182,13 +183,13 @@ async def add(context: ContextDep, actor: ActorDep, knowledge_base_id: UUID, req
 
 
 async def _json_body(request: Request) -> DocumentsIn:
-    body = b""
+    body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST_JSON:
             raise TooLarge(f"A JSON body may hold at most {LARGEST_JSON // 1_000_000} MB; send files as multipart.")
     try:
-        return DocumentsIn.model_validate_json(body)
+        return await asyncio.to_thread(DocumentsIn.model_validate_json, bytes(body))
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(str(each) for each in first["loc"]) or "body"

@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
-from rag_app.api.chat import AnswerView, CitationView, UsageView, answered
+from rag_app.api.chat import STREAM, AnswerView, CitationView, UsageView, answered
 from rag_app.api.dependencies import ActorDep, ContextDep
-from rag_app.api.idempotency import IdempotentRoute
+from rag_app.api.idempotency import IdempotencyDep, IdempotentRoute
 from rag_app.api.shapes import PlainText, Shape, View
 from rag_app.services import answers, conversations
 from rag_app.services.conversations import LONGEST_COMMENT, MessageCard, Opinion
@@ -81,10 +81,15 @@ async def stop(context: ContextDep, actor: ActorDep, message_id: UUID) -> Messag
     return message_view(await conversations.get_message(context, actor, message_id))
 
 
-@router.post("/messages/{message_id}/regenerate", response_model=AnswerView)
-async def regenerate(context: ContextDep, actor: ActorDep, message_id: UUID, body: Regenerate) -> Response:
-    """Make an answer anew."""
-    started = await answers.regenerate(context, actor, message_id)
+@router.post("/messages/{message_id}/regenerate", response_model=AnswerView, responses=STREAM)
+async def regenerate(
+    context: ContextDep, actor: ActorDep, repetition: IdempotencyDep, message_id: UUID, body: Regenerate
+) -> Response:
+    """Make an answer anew; the one before is no longer shown."""
+    if repetition.message_id is not None:
+        started = await answers.started_before(context, actor, repetition.message_id)
+    else:
+        started = await answers.regenerate(context, actor, message_id, bind=repetition.bind)
     return await answered(context, actor, started, stream=body.stream)
 
 

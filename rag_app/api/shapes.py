@@ -1,6 +1,7 @@
 """Shapes at the edge: what a body may hold, how lists and errors look."""
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -10,13 +11,14 @@ from rag_app.services.paging import Page
 
 DEEPEST = 32
 LARGEST_INTEGER = 2**63 - 1
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def storable_text(text: str) -> str:
     """The text itself, unless Postgres or UTF-8 could not hold it (NUL, half a surrogate pair). Raises ValueError."""
     if "\x00" in text:
         raise ValueError("must not hold the character NUL")
-    if any("\ud800" <= each <= "\udfff" for each in text):
+    if _HALF.search(text):
         raise ValueError("must be valid Unicode")
     return text
 

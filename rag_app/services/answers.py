@@ -1,8 +1,10 @@
 """Asks a bot: starts a run, follows it, stops it, makes an answer anew."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import text
@@ -10,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.chat.answer import EXTRACTIVE, AnswerRequest, Engine, answer
+from rag_app.chat.events import Event
 from rag_app.chat.history import Turn
 from rag_app.database.columns import new_id, now
 from rag_app.database.conversations import Conversation, Message
@@ -32,12 +35,15 @@ STREAM_KEPT_S = 15 * 60
 POLL_S = 0.2
 READING_EVERY_S = 5.0
 
+# What neither Postgres nor UTF-8 can hold, though a model may say it.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
 _OWN = text(
     "SELECT c.id, c.bot_id FROM conversations c WHERE c.id = :id AND c.user_id = :user AND c.workspace_id = :workspace"
 )
 _HISTORY = text(
     "SELECT role, text FROM messages WHERE conversation_id = :conversation AND replaced_at IS NULL AND text <> '' "
-    "AND id <> ALL(:without) ORDER BY created_at DESC, id DESC LIMIT :most"
+    "AND (created_at, id) < (:moment, :identity) ORDER BY created_at DESC, id DESC LIMIT :most"
 )
 _MESSAGE = text(
     "SELECT m.id, m.conversation_id, m.status, m.role, m.reply_to_id, c.bot_id, "
@@ -93,12 +99,12 @@ async def ask(context: Context, actor: Actor, bot_id: UUID, question: Question, 
             session.add(asked)
             await session.flush()
             reply = await _add_reply(session, actor, conversation_id, asked.id)
-            history = await _history(session, conversation_id, without=[asked.id, reply.id])
+            history = await _history(session, conversation_id, before=asked)
             if bind:
                 await bind(session, reply.id)
     except IntegrityError as problem:
         raise Busy("This conversation is still being answered; wait for it or stop it.") from problem
-    await _start(context, actor, bot, _Turn(conversation_id, reply.id, message, history, question.language))
+    _start(context, actor, bot, _Turn(conversation_id, reply.id, message, history, question.language))
     return Started(conversation_id, reply.id)
 
 
@@ -112,25 +118,33 @@ async def started_before(context: Context, actor: Actor, message_id: UUID) -> St
     return Started(row.conversation_id, message_id)
 
 
-async def regenerate(context: Context, actor: Actor, message_id: UUID) -> Started:
-    """Make an answer anew; the old one is kept but no longer shown. Raises NotFound, Busy, Conflict."""
+async def regenerate(context: Context, actor: Actor, message_id: UUID, *, bind: Bind | None = None) -> Started:
+    """Make an answer anew; the old one is kept but no longer shown. `bind` as in `ask`.
+
+    Raises NotFound, Busy, and Conflict for a question or an answer that was made anew before.
+    """
     permit(actor, "chat")
+    async with context.transaction() as session:
+        row = (await session.execute(_MESSAGE, _own(actor, message_id))).one_or_none()
+    if row is None:
+        raise NotFound("There is no such message, or it is not yours.")
+    if row.role != "assistant" or row.reply_to_id is None:
+        raise Conflict("Only an answer can be made anew.")
+    bot = await get_bot(context, actor, row.bot_id)
     try:
         async with context.transaction() as session:
-            row = (await session.execute(_MESSAGE, _own(actor, message_id))).one_or_none()
-            if row is None:
-                raise NotFound("There is no such message, or it is not yours.")
-            if row.role != "assistant" or row.reply_to_id is None:
-                raise Conflict("Only an answer can be made anew.")
-            old = await session.get_one(Message, message_id)
+            old = await session.get_one(Message, message_id, with_for_update=True)
+            if old.replaced_at is not None:
+                raise Conflict("This answer was made anew already.")
             asked = await session.get_one(Message, row.reply_to_id)
             old.replaced_at = now()
             reply = await _add_reply(session, actor, row.conversation_id, asked.id)
-            history = await _history(session, row.conversation_id, without=[asked.id, old.id, reply.id])
+            history = await _history(session, row.conversation_id, before=asked)
+            if bind:
+                await bind(session, reply.id)
     except IntegrityError as problem:
         raise Busy("This conversation is still being answered; wait for it or stop it.") from problem
-    bot = await get_bot(context, actor, row.bot_id)
-    await _start(context, actor, bot, _Turn(row.conversation_id, reply.id, asked.text, history))
+    _start(context, actor, bot, _Turn(row.conversation_id, reply.id, asked.text, history))
     return Started(row.conversation_id, reply.id)
 
 
@@ -142,7 +156,7 @@ async def stop(context: Context, actor: Actor, message_id: UUID) -> None:
             raise NotFound("There is no such message, or it is not yours.")
         await session.execute(_STOP, {"id": message_id})
     run = context.runs.get(message_id)
-    if run and run.task:
+    if run and run.task and not run.ended:
         run.stopping = True
         run.task.cancel()
 
@@ -175,6 +189,8 @@ async def _follow_here(run: Run, after: int) -> AsyncIterator[Numbered]:
                 after = event[0]
                 if event[1] in ENDS:
                     return
+            if run.ended:
+                return
             if after >= len(run.events):
                 await changed.wait()
     finally:
@@ -253,14 +269,18 @@ async def _add_reply(session: AsyncSession, actor: Actor, conversation_id: UUID,
     return reply
 
 
-async def _history(session: AsyncSession, conversation_id: UUID, *, without: list[UUID]) -> tuple[Turn, ...]:
-    found = await session.execute(
-        _HISTORY, {"conversation": conversation_id, "without": without, "most": REMEMBERED_TURNS}
-    )
+async def _history(session: AsyncSession, conversation_id: UUID, *, before: Message) -> tuple[Turn, ...]:
+    place = {"moment": before.created_at, "identity": before.id}
+    found = await session.execute(_HISTORY, {"conversation": conversation_id, "most": REMEMBERED_TURNS, **place})
     return tuple(Turn(row.role, row.text) for row in reversed(found.all()))
 
 
-async def _start(context: Context, actor: Actor, bot: BotCard, turn: _Turn) -> None:
+def _start(context: Context, actor: Actor, bot: BotCard, turn: _Turn) -> None:
+    """Nothing is waited for between the commit and here, so that no answer stands in the tables without its run."""
+    start_run(context, Run(turn.message_id, turn.conversation_id), _events(context, actor, bot, turn))
+
+
+async def _events(context: Context, actor: Actor, bot: BotCard, turn: _Turn) -> AsyncGenerator[Event, None]:
     async with context.transaction() as session:
         default = (await session.execute(_DEFAULT_MODEL, {"id": actor.workspace_id})).scalar_one_or_none()
     model = bot.model or default or context.settings.chat_model
@@ -272,11 +292,13 @@ async def _start(context: Context, actor: Actor, bot: BotCard, turn: _Turn) -> N
         fallback_model=bot.fallback_model,
         temperature=bot.temperature,
         language=turn.language,
-        has_knowledge=bool(bot.knowledge_base_ids),
+        has_knowledge=bot.has_knowledge,
         memory=bot.memory,
     )
-    events = answer(request, await _engine(context, actor, bot, model))
-    start_run(context, Run(turn.message_id, turn.conversation_id), events)
+    engine = await _engine(context, actor, bot, model)
+    async with aclosing(answer(request, engine)) as events:
+        async for event in events:
+            yield event
 
 
 async def _engine(context: Context, actor: Actor, bot: BotCard, model: str) -> Engine:
@@ -291,7 +313,9 @@ async def _engine(context: Context, actor: Actor, bot: BotCard, model: str) -> E
         return Engine(look_up, None, embed)
     keys = await workspace_keyring(context, actor.workspace_id)
 
-    def write(request: CompletionRequest) -> AsyncIterator[CompletionChunk]:
-        return complete(request, keys)
+    async def write(request: CompletionRequest) -> AsyncGenerator[CompletionChunk, None]:
+        async with aclosing(complete(request, keys)) as chunks:
+            async for chunk in chunks:
+                yield replace(chunk, text=_UNSTORABLE.sub("\ufffd", chunk.text)) if chunk.text else chunk
 
     return Engine(look_up, write, embed)

@@ -18,7 +18,7 @@ from rag_app.errors import Conflict, InvalidInput, NotFound
 from rag_app.security import new_public_id
 from rag_app.services.audit import record
 from rag_app.services.context import Context
-from rag_app.services.knowledge import clean_name, require_visible, visible_ids
+from rag_app.services.knowledge import VISIBLE, clean_name, require_visible, visibility, visible_ids
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
 
@@ -28,14 +28,19 @@ MOST_KNOWLEDGE_BASES = 20
 MOST_SUGGESTIONS = 8
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 
-_CARDS = """
+# A restricted knowledge base stays unknown to everybody else: its own bot is not there for them, and among those of
+# another bot it is not named. What such a bot says to them comes from the rest alone.
+_CARDS = f"""
 SELECT b.id, b.name, b.slug, b.public_id, b.instructions, b.model, b.fallback_model, b.temperature, b.memory,
        b.suggested_questions, b.implicit_knowledge_base_id, b.created_at, b.updated_at,
-       CASE WHEN b.implicit_knowledge_base_id IS NOT NULL THEN ARRAY[b.implicit_knowledge_base_id]
-            ELSE coalesce((SELECT array_agg(x.knowledge_base_id ORDER BY x.knowledge_base_id)
-                           FROM bot_knowledge_bases x WHERE x.bot_id = b.id), '{}') END AS knowledge_base_ids
-FROM bots b WHERE b.workspace_id = :workspace
-"""
+       b.implicit_knowledge_base_id IS NOT NULL
+           OR EXISTS (SELECT FROM bot_knowledge_bases x WHERE x.bot_id = b.id) AS has_knowledge,
+       ARRAY(SELECT k.id FROM knowledge_bases k WHERE {VISIBLE} AND (k.id = b.implicit_knowledge_base_id OR k.id IN (
+           SELECT x.knowledge_base_id FROM bot_knowledge_bases x WHERE x.bot_id = b.id)) ORDER BY k.id
+       ) AS knowledge_base_ids
+FROM bots b WHERE b.workspace_id = :workspace_id AND (b.implicit_knowledge_base_id IS NULL OR EXISTS (
+    SELECT FROM knowledge_bases k WHERE k.id = b.implicit_knowledge_base_id AND {VISIBLE}))
+"""  # noqa: S608 - made of constants
 _LIST = text(
     _CARDS
     + """ AND b.implicit_knowledge_base_id IS NULL
@@ -46,11 +51,15 @@ _ONE = text(_CARDS + " AND b.id = :id")
 _NAMED = text(_CARDS + " AND b.implicit_knowledge_base_id IS NULL AND (b.slug = :name OR lower(b.name) = lower(:name))")
 _IMPLICIT = text(_CARDS + " AND b.implicit_knowledge_base_id = :kb")
 _LINK = text("INSERT INTO bot_knowledge_bases (bot_id, knowledge_base_id) SELECT :bot, unnest(CAST(:kbs AS uuid[]))")
+# Those that the actor cannot see were not shown, so they are not taken away either.
+_UNLINK = text(f"""
+DELETE FROM bot_knowledge_bases x USING knowledge_bases k
+WHERE x.bot_id = :bot AND k.id = x.knowledge_base_id AND {VISIBLE}""")  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, slots=True)
 class BotCard:
-    """What people see of a bot."""
+    """What a person sees of a bot; `knowledge_base_ids` are those that this person may see."""
 
     id: UUID
     name: str
@@ -63,6 +72,7 @@ class BotCard:
     memory: bool
     suggested_questions: tuple[str, ...]
     knowledge_base_ids: tuple[UUID, ...]
+    has_knowledge: bool  # also when this person may see none of it
     is_implicit: bool
     created_at: datetime
     updated_at: datetime
@@ -126,7 +136,7 @@ async def _set_knowledge(session: AsyncSession, actor: Actor, bot_id: UUID, ids:
         raise InvalidInput(f"knowledge_base_ids: at most {MOST_KNOWLEDGE_BASES}", field="knowledge_base_ids")
     if len(await visible_ids(session, actor, wanted)) < len(wanted):
         raise NotFound("There is no such knowledge base, or it is not yours.", field="knowledge_base_ids")
-    await session.execute(text("DELETE FROM bot_knowledge_bases WHERE bot_id = :bot"), {"bot": bot_id})
+    await session.execute(_UNLINK, {**visibility(actor), "bot": bot_id})
     await session.execute(_LINK, {"bot": bot_id, "kbs": wanted})
 
 
@@ -134,7 +144,7 @@ async def list_bots(context: Context, actor: Actor, page: PageRequest) -> Page[B
     """The bots of the workspace, newest first; implicit ones are not listed."""
     permit(actor, "bot.read")
     moment, identity = page.place()
-    values = {"workspace": actor.workspace_id, "moment": moment, "identity": identity, "limit": page.limit + 1}
+    values = {**visibility(actor), "moment": moment, "identity": identity, "limit": page.limit + 1}
     async with context.transaction() as session:
         cards = [_card(row) for row in (await session.execute(_LIST, values)).mappings()]
     return page_of(cards, page.limit, lambda card: (card.created_at, card.id))
@@ -144,7 +154,7 @@ async def get_bot(context: Context, actor: Actor, bot_id: UUID) -> BotCard:
     """One bot. Raises NotFound."""
     permit(actor, "bot.read")
     async with context.transaction() as session:
-        row = (await session.execute(_ONE, {"workspace": actor.workspace_id, "id": bot_id})).mappings().one_or_none()
+        row = (await session.execute(_ONE, {**visibility(actor), "id": bot_id})).mappings().one_or_none()
     if row is None:
         raise NotFound("There is no such bot, or it is not yours.")
     return _card(row)
@@ -154,14 +164,14 @@ async def find_bot(context: Context, actor: Actor, name: str) -> BotCard | None:
     """The bot with this slug or name, if there is one."""
     permit(actor, "bot.read")
     async with context.transaction() as session:
-        rows = (await session.execute(_NAMED, {"workspace": actor.workspace_id, "name": name.strip()})).mappings().all()
+        rows = (await session.execute(_NAMED, {**visibility(actor), "name": name.strip()})).mappings().all()
     return _card(rows[0]) if rows else None
 
 
 async def implicit_bot(context: Context, actor: Actor, knowledge_base_id: UUID) -> BotCard:
     """The bot of a knowledge base, made when first needed. Raises NotFound."""
     permit(actor, "chat")
-    values = {"workspace": actor.workspace_id, "kb": knowledge_base_id}
+    values = {**visibility(actor), "kb": knowledge_base_id}
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
         row = (await session.execute(_IMPLICIT, values)).mappings().one_or_none()

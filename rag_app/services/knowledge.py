@@ -53,6 +53,9 @@ ORDER BY k.created_at DESC, k.id DESC LIMIT :limit"""
 _ONE = text(_CARDS + " AND k.id = :id")
 _BY_NAME = text(_CARDS + " AND lower(k.name) = lower(:name)")
 _IDS = text(f"SELECT k.id FROM knowledge_bases k WHERE {VISIBLE} AND k.id = ANY(:ids)")  # noqa: S608 - made of constants
+_JOIN = text(
+    "INSERT INTO knowledge_base_members (knowledge_base_id, user_id) VALUES (:id, :user) ON CONFLICT DO NOTHING"
+)
 _MEMBERS = text("SELECT user_id FROM knowledge_base_members WHERE knowledge_base_id = :id ORDER BY user_id")
 
 
@@ -217,6 +220,8 @@ async def update_knowledge_base(
             knowledge_base = await session.get_one(KnowledgeBase, knowledge_base_id)
             for field, value in changes.items():
                 setattr(knowledge_base, field, clean_name(value) if field == "name" else value.strip())
+            if changes.get("access") == "restricted":  # whoever closes the door stays inside
+                await session.execute(_JOIN, {"id": knowledge_base_id, "user": actor.user_id})
             record(session, actor, "knowledge_base_changed", knowledge_base_id, fields=sorted(changes))
     except IntegrityError as problem:
         raise Conflict("name: another knowledge base has this name", field="name") from problem
@@ -254,6 +259,8 @@ async def delete_knowledge_base(context: Context, actor: Actor, knowledge_base_i
     permit(actor, "knowledge.delete")
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
+        # In the order of a flip (documents, then the rest), so that the two wait for each other instead of locking up.
+        await session.execute(_LOCK_DOCUMENTS, {"id": knowledge_base_id})
         await session.execute(text("DELETE FROM knowledge_bases WHERE id = :id"), {"id": knowledge_base_id})
         record(session, actor, "knowledge_base_deleted", knowledge_base_id)
         await context.queue.defer("collect", {}, session=session)

@@ -21,7 +21,9 @@ HEARTBEAT_LOST_S = 20
 STOPPED = Failed("stopped", "The answer was stopped.")
 
 _APPEND = text(
-    "INSERT INTO message_events (message_id, number, kind, data, at) VALUES (:message, :number, :kind, :data, now()) "
+    # Nothing when the conversation was deleted meanwhile.
+    "INSERT INTO message_events (message_id, number, kind, data, at) "
+    "SELECT m.id, :number, :kind, CAST(:data AS jsonb), now() FROM messages m WHERE m.id = :message FOR KEY SHARE "
     "ON CONFLICT DO NOTHING"
 )
 _BEAT = text(
@@ -72,7 +74,6 @@ async def _drive(context: Context, run: Run, events: AsyncGenerator[Event, None]
             _, data = event_json(STOPPED, conversation_id=run.conversation_id, message_id=run.message_id)
             run.add("error", data if status == "stopped" else {**data, "code": "interrupted"})
         await asyncio.shield(_finish(context, run, status))
-        context.runs.remove(run)
 
 
 async def _consume(run: Run, events: AsyncIterator[Event]) -> str:
@@ -99,6 +100,13 @@ async def _keep(context: Context, run: Run) -> None:
 
 
 async def _finish(context: Context, run: Run, status: str) -> None:
+    try:
+        await _write_end(context, run, status)
+    finally:
+        context.runs.remove(run)
+
+
+async def _write_end(context: Context, run: Run, status: str) -> None:
     values = {"message": run.message_id, "status": status, **_outcome(run)}
     for pause in (0.2, 1.0, 3.0, 0.0):  # the database may be restarting just now
         try:
