@@ -1,5 +1,6 @@
 """Small pieces every page is made of: buttons, badges, bars, boxes, empty states, skeletons, fields."""
 
+import re
 from typing import Any, Literal
 
 import reflex as rx
@@ -82,8 +83,16 @@ def skeleton(lines: int = 4) -> rx.Component:
 
 
 def field(label: str, control: rx.Component, *, hint: Any = "") -> rx.Component:
-    """A labelled control with a hint below it."""
-    return rx.el.label(rx.el.span(label), control, rx.el.small(hint) if hint else rx.fragment(), class_name="field")
+    """A labelled control; the hint below describes it without being part of its name."""
+    if isinstance(hint, str) and not hint:
+        return rx.el.label(rx.el.span(label), control, class_name="field")
+    identity = "hint-" + re.sub(r"[^a-z]+", "-", label.lower())
+    control.custom_attrs = {**control.custom_attrs, "aria-describedby": identity}
+    return rx.el.div(
+        rx.el.label(rx.el.span(label), control, class_name="field"),
+        rx.el.small(hint, class_name="hint", id=identity),
+        class_name="field",
+    )
 
 
 def text_input(name: str, **props: Any) -> rx.Component:

@@ -1,12 +1,15 @@
 """The panel beside a thread: the quote of a citation in the text around it."""
 
+from collections.abc import Sequence
+
 import reflex as rx
 
-import rag_app.services.documents as documents
 from rag_app.errors import VersionGone
+from rag_app.services import documents
 from rag_app.state.rows import CitationRow
 from rag_app.state.session import SessionState, as_id
 from rag_app.state.surroundings import surroundings
+from rag_app.state.wording import pages
 
 AROUND_CHARS = 700
 
@@ -51,17 +54,28 @@ class PassageViewState(SessionState):
         context, actor = surroundings(), await self._actor()
         document_id = as_id(citation.document_id)
         card = await documents.get_document(context, actor, document_id)
-        if card.has_original:
-            page = f"#page={citation.first_page}" if citation.first_page else ""
-            self.panel_original = f"/api/v1/documents/{citation.document_id}/original{page}"
+        original = f"/api/v1/documents/{citation.document_id}/original" if card.has_original else ""
+        self.panel_original = _at_page(original, citation.first_page)
         try:
             found = await documents.document_text(context, actor, document_id, as_id(citation.version_id))
         except VersionGone:
             self.panel_problem = "The document has changed since; this is the passage as it was."
             return
         start, end = citation.char_from, citation.char_to
+        # A passage may span pages; the quote inside it begins on one of them.
+        first, last = page_at(found.pages, start), page_at(found.pages, end - 1)
+        self.panel_place, self.panel_original = pages(first, last), _at_page(original, first)
         before = found.text[max(0, start - AROUND_CHARS) : start]
         after = found.text[end : end + AROUND_CHARS]
         self.panel_before = f"…{before}" if start > AROUND_CHARS else before
         self.panel_after = f"{after}…" if end + AROUND_CHARS < len(found.text) else after
         self.panel_quote = found.text[start:end]
+
+
+def page_at(spans: Sequence[documents.PageRange], place: int) -> int | None:
+    """The page on which a character stands; None for a text without pages."""
+    return next((span.page for span in reversed(spans) if span.char_from <= place), None)
+
+
+def _at_page(original: str, page: int | None) -> str:
+    return f"{original}#page={page}" if original and page else original
