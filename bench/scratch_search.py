@@ -19,12 +19,12 @@ from rag_app.database.engine import open_engine, transaction
 from rag_app.database.migration import upgrade
 from rag_app.ingestion.chunk import cut
 from rag_app.ingestion.plain import parse_plain
-from rag_app.providers import local_embedder
+from rag_app.providers import embeddings, local_embedder
 from rag_app.retrieval import store
 from rag_app.retrieval.passages import Mode
 from rag_app.retrieval.scope import Scope
 
-DENSE_WEIGHT = 0.3
+DENSE_WEIGHT = embeddings.dense_weight(local_embedder.NAME)
 _BATCH = 500
 
 

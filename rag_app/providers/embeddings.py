@@ -48,7 +48,7 @@ def is_local(model: str) -> bool:
 
 def dense_weight(model: str) -> float:
     """The embedder's share in the convex fusion with BM25, 0..1; measured: .3 for the bundled one, .5 for others."""
-    return 0.3 if is_local(model) else 0.5
+    return 0.35 if is_local(model) else 0.5
 
 
 def dimensions(model: str) -> int | None:

@@ -108,5 +108,5 @@ async def test_the_width_of_an_unknown_model_is_measured(double: ProviderDouble)
 
 
 def test_the_bundled_embedder_weighs_less() -> None:
-    assert embeddings.dense_weight(local_embedder.NAME) == 0.3
+    assert embeddings.dense_weight(local_embedder.NAME) == 0.35
     assert embeddings.dense_weight("openai/text-embedding-3-small") == 0.5
