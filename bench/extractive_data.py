@@ -23,6 +23,7 @@ class Ranked:
     rows: Numbers
     holds: npt.NDArray[np.bool_]
     gold: npt.NDArray[np.bool_]  # in the passage the question was written for
+    answerable: float  # calibrated probability that the passages answer
 
 
 async def ranked(question: str, answers: Sequence[str], source: str, *, group: str, search: Search) -> Ranked:
@@ -33,14 +34,17 @@ async def ranked(question: str, answers: Sequence[str], source: str, *, group: s
     rows = features(question, result, found, vectors=vectors, language="en")
     holds = np.array([any(answer in each.text for answer in answers) for each in found], dtype=bool)
     gold = np.array([result.passages[each.passage].external_id == source for each in found], dtype=bool)
-    return Ranked(group, rows, holds, gold)
+    return Ranked(group, rows, holds, gold, result.evidence.answerable)
 
 
-def hits(data: Sequence[Ranked], weights: Numbers, *, gap: float) -> dict[str, float]:
-    """Share of questions with an answer in the first and in the at most three sentences, and sentences shown."""
+def hits(data: Sequence[Ranked], weights: Numbers, *, gap: float, say_no_below: float = 0.0) -> dict[str, float]:
+    """Share of questions with an answer in the first and in the at most three sentences, and sentences shown.
+
+    A question whose passages are less likely to answer than `say_no_below` is refused and so has no answer.
+    """
     first = three = shown = 0
     for each in data:
-        if not len(each.rows):
+        if not len(each.rows) or each.answerable < say_no_below:
             continue
         scores = each.rows @ weights
         order = [at for at in np.argsort(-scores, kind="stable")[:3] if scores.max() - scores[at] <= gap]
