@@ -96,7 +96,7 @@ class Boundary:
             await send({"type": "websocket.close", "code": 1008})
             return
         with request_scope(secrets.token_hex(12)):
-            await self._sockets.serve(self._app, scope, receive, send)
+            await self._sockets.serve(self._app, scope, receive=receive, send=send)
 
     def is_own_origin(self, scope: Scope) -> bool:
         """True when the page that asks was served by this server, under the address it was asked by."""

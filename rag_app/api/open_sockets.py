@@ -37,7 +37,7 @@ class OpenSockets:
     def __init__(self) -> None:
         self._open: set[_Open] = set()
 
-    async def serve(self, app: Asgi, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, app: Asgi, scope: Scope, *, receive: Receive, send: Send) -> None:
         """Serve one websocket until it or its session ends."""
         entry = _Open(_token(scope))
         closed = False

@@ -32,16 +32,15 @@ def form_dialog(
     )
 
 
-def confirm_dialog(
-    title: Any, text: Any, *, opened: Any, on_yes: Any, on_close: Any, yes: str = "Delete"
-) -> rx.Component:
-    """A question before something that cannot be undone."""
+def confirm_dialog(title: Any, text: Any, *, opened: Any, on_close: Any, **answer: Any) -> rx.Component:
+    """A question before something that cannot be undone. `answer` holds on_yes, and yes (label of the button)."""
+    yes = answer.get("yes", "Delete")
     return Dialog.create(
         rx.el.h2(title),
         rx.el.p(text, class_name="muted"),
         rx.el.div(
             button("Cancel", on_click=on_close, auto_focus=True),
-            button(yes, look="danger solid", on_click=on_yes),
+            button(yes, look="danger solid", on_click=answer["on_yes"]),
             class_name="dialog-actions",
         ),
         open=opened,

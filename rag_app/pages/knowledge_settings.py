@@ -35,61 +35,71 @@ def _person(person: Choice) -> rx.Component:
     )
 
 
+def _name() -> rx.Component:
+    state = KnowledgeSettingsState
+    return rx.el.form(
+        rx.el.h2("Name"),
+        field("Name", text_input("name", required=True, max_length=120, default_value=state.name)),
+        field("Description", text_area("description", rows=2, max_length=2000, default_value=state.description)),
+        rx.el.div(button("Save", look="primary", kind="submit")),
+        on_submit=state.save,
+        class_name="plain card",
+        key=state.kb_id + state.name,
+    )
+
+
+def _who() -> rx.Component:
+    return rx.el.section(
+        rx.el.h2("Who may use it"),
+        _access("workspace", "Everyone in the workspace", "All people who can sign in."),
+        _access("restricted", "Only named people", "Owners and admins always see it."),
+        rx.cond(
+            KnowledgeSettingsState.people.length() > 0,
+            rx.el.fieldset(
+                rx.el.legend("Named people", class_name="small muted"),
+                rx.foreach(KnowledgeSettingsState.people, _person),
+                class_name="stack tight",
+            ),
+            rx.fragment(),
+        ),
+        class_name="card stack",
+    )
+
+
+def _delete() -> rx.Component:
+    state = KnowledgeSettingsState
+    return rx.fragment(
+        rx.el.section(
+            rx.el.h2("Delete"),
+            rx.el.p("Removes all documents and passages. This cannot be undone.", class_name="muted"),
+            rx.el.div(button(icon("trash_2"), "Delete…", look="danger", on_click=state.ask_delete)),
+            class_name="card stack tight",
+        ),
+        form_dialog(
+            "Delete this knowledge base?",
+            rx.el.p("Everything in it is removed. Type its name to go on: ", rx.el.strong(state.name)),
+            field("Name", text_input("name", required=True, auto_complete="off", auto_focus=True)),
+            opened=state.doomed,
+            on_submit=state.delete,
+            on_close=state.keep,
+            submit="Delete for ever",
+            wrong=state.delete_problem,
+        ),
+    )
+
+
 def settings_tab() -> rx.Component:
     """Name, access, removal."""
     return rx.el.div(
         problem(KnowledgeSettingsState.problem),
-        rx.el.form(
-            rx.el.h2("Name"),
-            field(
-                "Name",
-                text_input("name", required=True, max_length=120, default_value=KnowledgeSettingsState.name),
-            ),
-            field(
-                "Description",
-                text_area("description", rows=2, max_length=2000, default_value=KnowledgeSettingsState.description),
-            ),
-            rx.el.div(button("Save", look="primary", kind="submit")),
-            on_submit=KnowledgeSettingsState.save,
-            class_name="plain card",
-            key=KnowledgeSettingsState.kb_id + KnowledgeSettingsState.name,
-        ),
-        rx.el.section(
-            rx.el.h2("Who may use it"),
-            _access("workspace", "Everyone in the workspace", "All people who can sign in."),
-            _access("restricted", "Only named people", "Owners and admins always see it."),
-            rx.cond(
-                KnowledgeSettingsState.people.length() > 0,
-                rx.el.fieldset(
-                    rx.el.legend("Named people", class_name="small muted"),
-                    rx.foreach(KnowledgeSettingsState.people, _person),
-                    class_name="stack tight",
-                ),
-                rx.fragment(),
-            ),
-            class_name="card stack",
-        ),
+        _name(),
+        _who(),
         rx.el.section(
             rx.el.h2("Embedding model"),
             rx.el.p(rx.el.code(KnowledgeSettingsState.model), class_name="muted"),
             class_name="card stack tight",
         ),
-        rx.el.section(
-            rx.el.h2("Delete"),
-            rx.el.p("Removes all documents and passages. This cannot be undone.", class_name="muted"),
-            rx.el.div(button(icon("trash_2"), "Delete…", look="danger", on_click=KnowledgeSettingsState.ask_delete)),
-            class_name="card stack tight",
-        ),
-        form_dialog(
-            "Delete this knowledge base?",
-            rx.el.p("Everything in it is removed. Type its name to go on: ", rx.el.strong(KnowledgeSettingsState.name)),
-            field("Name", text_input("name", required=True, auto_complete="off", auto_focus=True)),
-            opened=KnowledgeSettingsState.doomed,
-            on_submit=KnowledgeSettingsState.delete,
-            on_close=KnowledgeSettingsState.keep,
-            submit="Delete for ever",
-            wrong=KnowledgeSettingsState.delete_problem,
-        ),
+        _delete(),
         class_name="stack",
         style={"max_width": "640px"},
     )

@@ -117,6 +117,47 @@ def _link() -> rx.Component:
     )
 
 
+def _invitations() -> rx.Component:
+    return rx.cond(
+        PeopleState.invitations.length() > 0,
+        rx.el.section(
+            rx.el.h2("Open invitations"),
+            rx.el.ul(
+                rx.foreach(PeopleState.invitations, _invitation),
+                class_name="stack tight",
+                style={"list_style": "none", "padding": "0"},
+            ),
+            class_name="card stack tight",
+        ),
+        rx.fragment(),
+    )
+
+
+def _dialogs() -> rx.Component:
+    choices = [rx.el.option(label, value=value) for value, label in ROLES]
+    return rx.fragment(
+        form_dialog(
+            "Invite a person",
+            field("E-mail", text_input("email", type="email", required=True, max_length=254, auto_focus=True)),
+            field("Role", rx.el.select(*choices, name="role", class_name="input")),
+            rx.el.p("You get a link to hand over; no mail is sent.", class_name="hint"),
+            opened=PeopleState.form_open,
+            on_submit=PeopleState.send_invitation,
+            on_close=PeopleState.close_form,
+            submit="Make the link",
+            wrong=PeopleState.form_problem,
+        ),
+        confirm_dialog(
+            "Remove this person?",
+            rx.fragment(PeopleState.doomed_name, " loses access at once; their chats and API keys are removed."),
+            opened=PeopleState.doomed_id != "",
+            on_yes=PeopleState.remove,
+            on_close=PeopleState.keep,
+            yes="Remove",
+        ),
+    )
+
+
 def content() -> rx.Component:
     """The page."""
     heads = [("Person", ""), ("Role", ""), ("Last seen", ""), ("", "right")]
@@ -133,43 +174,8 @@ def content() -> rx.Component:
             table(heads, rx.foreach(PeopleState.rows, _person), label="People"),
             rx.cond(PeopleState.problem == "", skeleton(4), rx.fragment()),
         ),
-        rx.cond(
-            PeopleState.invitations.length() > 0,
-            rx.el.section(
-                rx.el.h2("Open invitations"),
-                rx.el.ul(
-                    rx.foreach(PeopleState.invitations, _invitation),
-                    class_name="stack tight",
-                    style={"list_style": "none", "padding": "0"},
-                ),
-                class_name="card stack tight",
-            ),
-            rx.fragment(),
-        ),
-        form_dialog(
-            "Invite a person",
-            field("E-mail", text_input("email", type="email", required=True, max_length=254, auto_focus=True)),
-            field(
-                "Role",
-                rx.el.select(
-                    *[rx.el.option(label, value=value) for value, label in ROLES], name="role", class_name="input"
-                ),
-            ),
-            rx.el.p("You get a link to hand over; no mail is sent.", class_name="hint"),
-            opened=PeopleState.form_open,
-            on_submit=PeopleState.send_invitation,
-            on_close=PeopleState.close_form,
-            submit="Make the link",
-            wrong=PeopleState.form_problem,
-        ),
-        confirm_dialog(
-            "Remove this person?",
-            rx.fragment(PeopleState.doomed_name, " loses access at once; their chats and API keys are removed."),
-            opened=PeopleState.doomed_id != "",
-            on_yes=PeopleState.remove,
-            on_close=PeopleState.keep,
-            yes="Remove",
-        ),
+        _invitations(),
+        _dialogs(),
         here="people",
     )
 
