@@ -37,9 +37,13 @@ async def open_workshop(context: Context) -> AsyncIterator[Workshop]:
 
     pool = ParserPool(size=1)
     try:
-        yield Workshop(context.engine, context.files, pool, Egress(), embed, worker=1, max_bytes=10_000_000)
+        yield Workshop(context.engine, context.files, pool, Egress(), embed, _nobody, max_bytes=10_000_000)
     finally:
         await pool.close()
+
+
+async def _nobody() -> int:
+    return 1
 
 
 async def work_off(context: Context, workshop: Workshop) -> None:

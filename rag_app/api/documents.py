@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from pydantic import Field, ValidationError
 
 from rag_app.api.dependencies import ActorDep, ContextDep, PageDep
@@ -21,20 +20,20 @@ from rag_app.services import documents, intake
 from rag_app.services.context import Context
 from rag_app.services.documents import DocumentFilter
 from rag_app.services.intake import Accepted, IncomingFile, IncomingText
+from rag_app.services.labels import LONGEST_EXTERNAL_ID, LONGEST_TITLE
 from rag_app.services.permissions import Actor
 
 router = APIRouter(tags=["documents"], route_class=IdempotentRoute)
 LARGEST_JSON = 50_000_000
-# Shown inside the browser; everything else is saved. No HTML, no SVG: they could run script on our origin.
-INLINE = ("application/pdf", "text/plain")
+FILE_FIELDS = ("files", "files[]", "file")
 
 
 class TextIn(Shape):
     """One text."""
 
     text: PlainText
-    external_id: Annotated[PlainText | None, Field(min_length=1, max_length=intake.LONGEST_EXTERNAL_ID)] = None
-    title: Annotated[PlainText | None, Field(max_length=intake.LONGEST_TITLE)] = None
+    external_id: Annotated[PlainText | None, Field(min_length=1, max_length=LONGEST_EXTERNAL_ID)] = None
+    title: Annotated[PlainText | None, Field(max_length=LONGEST_TITLE)] = None
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -177,7 +176,7 @@ async def add(context: ContextDep, actor: ActorDep, knowledge_base_id: UUID, req
         problems = "; ".join(f"{each.title}: {each.error.message}" for each in results[:5] if each.error)
         raise InvalidInput(
             f"Nothing was accepted. {problems}",
-            items=[json.loads(AcceptedView.model_validate(each).model_dump_json()) for each in results],
+            items=_shown(results),
         )
     return AcceptedList(items=[AcceptedView.model_validate(each) for each in results])
 
@@ -209,16 +208,27 @@ async def _add_files(context: Context, actor: Actor, knowledge_base_id: UUID, re
     reader = MultipartReader(request.stream(), request.headers.get("content-type", ""))
     results: list[Accepted] = []
     labels: dict[str, Any] = {}
-    async for part in reader.parts():
-        if part.content is None:
-            labels |= _label(part)
-            continue
-        results.append(await intake.add_file(context, actor, knowledge_base_id, _incoming(part, labels)))
-        labels.pop("external_id", None)
-        labels.pop("title", None)
+    try:
+        async for part in reader.parts():
+            if part.content is None:
+                labels |= _label(part)
+                continue
+            if part.name not in FILE_FIELDS:
+                raise InvalidInput(f"Unknown form field “{part.name[:50]}”: send files as `files`.", field="files")
+            results.append(await intake.add_file(context, actor, knowledge_base_id, _incoming(part, labels)))
+            labels.pop("external_id", None)
+            labels.pop("title", None)
+    except (InvalidInput, TooLarge) as problem:
+        if results:  # what was taken in before the fault stays, so the caller must hear of it
+            problem.details["items"] = _shown(results)
+        raise
     if not results:
         raise InvalidInput("files: at least one file is expected", field="files")
     return results
+
+
+def _shown(results: list[Accepted]) -> list[Any]:
+    return [AcceptedView.model_validate(each).model_dump(mode="json") for each in results]
 
 
 def _label(part: Part) -> dict[str, Any]:
@@ -288,22 +298,3 @@ async def passages(context: ContextDep, actor: ActorDep, document_id: UUID) -> S
 async def text(context: ContextDep, actor: ActorDep, document_id: UUID, version: UUID | None = None) -> TextView:
     """How a version was read; without `version` the searchable one."""
     return TextView.model_validate(await documents.document_text(context, actor, document_id, version))
-
-
-@router.get("/documents/{document_id}/original", response_class=Response)
-async def original(context: ContextDep, actor: ActorDep, document_id: UUID) -> Response:
-    """The bytes as they came in. PDF and plain text are shown in the browser, everything else is saved."""
-    found = await documents.document_original(context, actor, document_id)
-    media_type = found.media_type if found.media_type in INLINE else "application/octet-stream"
-    if found.content.startswith(b"%PDF-"):
-        media_type = "application/pdf"
-    place = "inline" if media_type in INLINE else "attachment"
-    headers = {
-        "Content-Disposition": f"{place}; filename*=UTF-8''{quote(found.filename)}",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Cache-Control": "private, max-age=300",
-    }
-    if media_type == "text/plain":
-        media_type = "text/plain; charset=utf-8"
-    return Response(found.content, media_type=media_type, headers=headers)

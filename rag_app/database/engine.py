@@ -1,10 +1,12 @@
 """Opens the database: which one, with which driver and which session defaults."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import psycopg
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -71,11 +73,22 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
 
     Raises NotReady when the database is away and StorageFull when its disk is full.
     """
-    try:
+    with clear_errors():
         async with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn a database that is away, busy or full into NotReady and StorageFull."""
+    try:
+        yield
     except (OperationalError, InterfaceError) as problem:
-        raise _translated(problem) from problem
+        raise _translated(problem, problem.orig) from problem
+    except psycopg.OperationalError as problem:  # from COPY, which goes to the driver directly
+        raise _translated(problem, problem) from problem
+    except PoolTimeout as problem:
+        raise NotReady("The database is busy; try again in a moment.") from problem
 
 
 async def driver_connection(session: AsyncSession) -> Any:
@@ -84,8 +97,8 @@ async def driver_connection(session: AsyncSession) -> Any:
     return (await connection.get_raw_connection()).driver_connection
 
 
-def _translated(problem: OperationalError | InterfaceError) -> Exception:
-    state = getattr(problem.orig, "sqlstate", None) or ""
+def _translated(problem: Exception, origin: object) -> Exception:
+    state = getattr(origin, "sqlstate", None) or ""
     if state == "53100":
         return StorageFull()
     if not state or state.startswith(("08", "57P", "53300")):

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,7 @@ from rag_app.errors import NotFound, StorageFull, TooLarge
 from rag_app.settings import Settings
 
 CHUNK = 1 << 20
+HEAD = 8192
 INCOMING = "incoming"
 BATCH = 1000
 _FULL = (28, 122)  # ENOSPC, EDQUOT
@@ -50,7 +52,7 @@ class FileStore:
                     size += len(chunk)
                     if size > limit:
                         raise TooLarge(f"The file is larger than {limit // 1_000_000} MB, the most accepted here.")
-                    head = head or chunk[:8192]
+                    head += chunk[: HEAD - len(head)]  # the first chunks of a slow sender may hold a byte each
                     digest.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
                 await asyncio.to_thread(_flush, file)
@@ -101,6 +103,27 @@ class FileStore:
     async def delete(self, key: str) -> None:
         """Remove a file; one that is not there is fine."""
         await asyncio.to_thread((self._root / key).unlink, missing_ok=True)
+
+    async def delete_old(self, key: str, age_s: float) -> bool:
+        """Remove a file unless it was written anew within this time; True when it was removed.
+
+        Taken aside before it is looked at: an upload of the same bytes may put it there again at any moment.
+        """
+        return await asyncio.to_thread(self._delete_old, self._root / key, time.time() - age_s)
+
+    def _delete_old(self, path: Path, limit: float) -> bool:
+        aside = self._root / INCOMING / secrets.token_hex(16)
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(path, aside)
+        except FileNotFoundError:
+            return False
+        is_old = aside.stat().st_mtime < limit
+        if not is_old:
+            with suppress(FileExistsError):
+                os.link(aside, path)
+        aside.unlink()
+        return is_old
 
     async def older_than(self, age_s: float) -> AsyncIterator[list[str]]:
         """Keys of files that were written longer ago than this, in batches; unfinished uploads are removed."""

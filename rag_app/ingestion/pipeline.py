@@ -1,7 +1,7 @@
 """The sentence that joins the steps: claim, fetch, read, cut, embed, publish; and what happens when one fails."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rag_app.database.engine import transaction
 from rag_app.database.files import FileStore
 from rag_app.egress import Egress
-from rag_app.errors import DocumentFailed, NotReady, ProviderError, RagError, StorageFull, UnsupportedType
+from rag_app.errors import DocumentFailed, NotFound, NotReady, ProviderError, RagError, StorageFull, UnsupportedType
 from rag_app.ingestion.chunk import cut
 from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
 from rag_app.ingestion.encoding import clean
@@ -26,6 +26,7 @@ from rag_app.ingestion.versions import (
     claim,
     fail,
     give_back,
+    let_go,
     note_phase,
     save_fetched,
     save_reading,
@@ -33,6 +34,8 @@ from rag_app.ingestion.versions import (
 from rag_app.telemetry import log
 
 TRANSIENT = (ProviderError, NotReady, StorageFull)
+LET_GO_TRIES = 60
+LET_GO_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Workshop:
     pool: ParserPool
     egress: Egress
     embed: EmbedTexts
-    worker: int  # number of this worker's claim
+    worker: Callable[[], Awaitable[int]]  # the number of this worker's claim, once it is held
     max_bytes: int
     parse_timeout_s: float = 60.0
 
@@ -72,35 +75,50 @@ async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence
 
     Whatever was achieved before (read, embedded) is not done again. Doing this twice at once is harmless.
     """
+    worker = await workshop.worker()
     async with transaction(workshop.engine) as session:
-        claimed = await claim(session, knowledge_base_id, versions, workshop.worker)
-    given_up = [each for each in claimed if each.failures > MOST_FAILURES]
-    for each in given_up:
-        problem = DocumentFailed(f"Reading this document was broken off {MOST_FAILURES} times, so it was given up.")
-        await _fail(workshop, each, problem)
-    going = [each for each in claimed if each.failures <= MOST_FAILURES]
+        claimed = await claim(session, knowledge_base_id, versions, worker)
+    done = False
+    try:
+        outcome = await _work(workshop, claimed)
+        done = True
+        return outcome
+    except asyncio.CancelledError:  # an orderly stop is nothing that speaks against a document
+        await _let_go(workshop, claimed, is_blameless=True, tries=1)
+        done = True
+        raise
+    finally:
+        if not done:
+            await _let_go(workshop, claimed, is_blameless=False, tries=LET_GO_TRIES)
+
+
+async def _work(workshop: Workshop, claimed: Sequence[Claimed]) -> Outcome:
     read: list[_Read] = []
-    waiting: list[Claimed] = []
-    for each in going:
+    waits: dict[UUID, int] = {}
+    failed = 0
+    for each in claimed:
         try:
-            read.append(await _read(workshop, each))
+            if each.failures > MOST_FAILURES:
+                raise DocumentFailed(f"Reading this document was broken off {MOST_FAILURES} times, so it was given up.")
+            one = await _read(workshop, each)
+            if one is not None:
+                read.append(one)
         except TRANSIENT as problem:
-            waiting.append(await _wait(workshop, each, problem))
+            waits[each.id] = await _wait(workshop, each, problem)
         except (DocumentFailed, UnsupportedType) as problem:
+            failed += 1
             await _fail(workshop, each, problem)
     ready = 0
     if read:
         try:
             ready = await _publish(workshop, read)
         except TRANSIENT as problem:
-            waiting += [await _wait(workshop, each.claimed, problem) for each in read]
-    failed = len(claimed) - len(waiting) - len(read)
-    wait_s = 10 * 2 ** max((each.failures for each in waiting), default=0)
-    return Outcome(ready, failed, tuple(each.id for each in waiting), wait_s)
+            waits |= {each.claimed.id: await _wait(workshop, each.claimed, problem) for each in read}
+    return Outcome(ready, failed, tuple(waits), max(waits.values(), default=0))
 
 
-async def _read(workshop: Workshop, claimed: Claimed) -> _Read:
-    """Text and cuts of a version: as kept from an earlier attempt, or made now and kept."""
+async def _read(workshop: Workshop, claimed: Claimed) -> _Read | None:
+    """Text and cuts of a version: as kept from an earlier attempt, or made now and kept; None when overtaken."""
     if claimed.text is not None and claimed.cuts:
         return _Read(claimed, claimed.text, claimed.language, claimed.cuts)
     if claimed.kind == "page" and claimed.original_key is None:
@@ -108,7 +126,8 @@ async def _read(workshop: Workshop, claimed: Claimed) -> _Read:
     parsed = await _parse(workshop, claimed)
     cuts = tuple(await asyncio.to_thread(cut, parsed))
     async with transaction(workshop.engine) as session:
-        await save_reading(session, claimed, parsed, cuts)
+        if not await save_reading(session, claimed, parsed, cuts):
+            return None
         if claimed.kind != "text":
             await note_phase(session, claimed, "embedding", 0.45)
     return _Read(claimed, parsed.text, claimed.wanted_language or parsed.language, cuts)
@@ -135,7 +154,10 @@ async def _parse(workshop: Workshop, claimed: Claimed) -> ParsedDocument:
         content = await workshop.files.read(claimed.original_key, claimed.original_offset, claimed.byte_count)
         return await asyncio.to_thread(_parse_text, content.decode(), claimed.title)
     await _note(workshop, claimed, "reading", 0.1)
-    path = await workshop.files.local_path(claimed.original_key)
+    try:
+        path = await workshop.files.local_path(claimed.original_key)
+    except NotFound as problem:
+        raise DocumentFailed(problem.message) from problem
     parsed = await workshop.pool.parse(
         path, filename=claimed.filename, media_type=claimed.media_type or None, timeout_s=workshop.parse_timeout_s
     )
@@ -181,8 +203,23 @@ async def _fail(workshop: Workshop, claimed: Claimed, problem: RagError) -> None
     log.info("document_failed", version=claimed.id, code=problem.code)
 
 
-async def _wait(workshop: Workshop, claimed: Claimed, problem: RagError) -> Claimed:
+async def _wait(workshop: Workshop, claimed: Claimed, problem: RagError) -> int:
+    """Give a version back for another attempt; in how many seconds."""
+    log.warning("document_waits", version=claimed.id, code=problem.code)
+    if isinstance(problem, NotReady):
+        await _let_go(workshop, [claimed], is_blameless=True, tries=LET_GO_TRIES)
+        return 0
     async with transaction(workshop.engine) as session:
         await give_back(session, claimed, code=problem.code, message=problem.message)
-    log.warning("document_waits", version=claimed.id, code=problem.code)
-    return claimed
+    return int(10 * 2**claimed.failures)
+
+
+async def _let_go(workshop: Workshop, claimed: Sequence[Claimed], *, is_blameless: bool, tries: int) -> None:
+    """Leave versions that are not finished to another attempt. When the database stays away, our claim is lost too."""
+    for _ in range(tries):
+        try:
+            async with transaction(workshop.engine) as session:
+                await let_go(session, claimed, is_blameless=is_blameless)
+            return
+        except (NotReady, StorageFull):
+            await asyncio.sleep(LET_GO_EVERY_S)

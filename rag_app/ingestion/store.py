@@ -13,11 +13,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from rag_app.database.columns import new_id
 from rag_app.database.engine import transaction
+from rag_app.errors import Cancelled
 from rag_app.ingestion.parsed import Cut
 from rag_app.ingestion.versions import Claimed
 from rag_app.retrieval import store as search_store
 from rag_app.retrieval.store import PassageRow
 
+# A statement of its own before the fence: what the fence compares must be read after the locks are held.
+_LOCK_DOCUMENTS = text(
+    """
+SELECT d.id FROM documents d
+WHERE d.knowledge_base_id = :kb
+  AND d.id IN (SELECT v.document_id FROM versions v WHERE v.knowledge_base_id = :kb AND v.id = ANY(:ids))
+ORDER BY d.id FOR UPDATE
+"""
+)
 # Only the newest attempt may flip, only into the index it was embedded for, and never over a newer version.
 _FENCE = text(
     """
@@ -28,8 +38,32 @@ JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.docum
 JOIN knowledge_bases k ON k.id = d.knowledge_base_id AND k.active_index_id = :index_id
 LEFT JOIN versions a ON a.knowledge_base_id = d.knowledge_base_id AND a.id = d.active_version_id
 WHERE a.id IS NULL OR a.number <= v.number
-ORDER BY d.id
-FOR UPDATE OF d, v
+FOR UPDATE OF v
+"""
+)
+_SUPERSEDED = text(
+    """
+UPDATE versions v SET state = 'failed', error_code = :code, error_message = :message, claimed_by = NULL,
+       updated_at = now()
+FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt), documents d, versions a
+WHERE v.knowledge_base_id = :kb AND v.id = mine.id AND v.attempt = mine.attempt AND v.state = 'working'
+  AND d.knowledge_base_id = :kb AND d.id = v.document_id
+  AND a.knowledge_base_id = :kb AND a.id = d.active_version_id AND a.number > v.number
+RETURNING v.id
+"""
+)
+_TASK_SUPERSEDED = text(
+    "UPDATE tasks SET status = 'cancelled', error_code = :code, error_message = :message, finished_at = now() "
+    "WHERE version_id = ANY(:ids) AND status IN ('queued', 'running')"
+)
+_SUPERSEDED_REASON = {"code": Cancelled.code, "message": "A newer version of this document was ready first."}
+# Prepared for an index that is no longer the active one: once more, for the one that is.
+_OTHER_INDEX = text(
+    """
+UPDATE versions v SET state = 'queued', claimed_by = NULL, updated_at = now()
+FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt), knowledge_bases k
+WHERE v.knowledge_base_id = :kb AND v.id = mine.id AND v.attempt = mine.attempt AND v.state = 'working'
+  AND k.id = :kb AND k.active_index_id <> :index_id
 """
 )
 _DELETE_PASSAGES = text("DELETE FROM passages WHERE knowledge_base_id = :kb AND version_id = ANY(:versions)")
@@ -67,7 +101,8 @@ class Prepared:
 async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
     """Make a batch of versions of one knowledge base searchable, all in one transaction; the ids that were.
 
-    One that is missing from the answer was overtaken: deleted, cancelled, or attempted anew by another worker.
+    One that is missing from the answer was overtaken: deleted, cancelled, attempted anew by another worker, or older
+    than what is searchable by now; the last ends as cancelled.
     """
     ids = {each.claimed.id: [new_id() for _ in each.cuts] for each in batch}
     rows = await asyncio.to_thread(_search_rows, batch, ids)
@@ -76,6 +111,8 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
         connection = await session.connection()
         allowed = await _fence(connection, batch)
         chosen = [each for each in batch if each.claimed.id in allowed]
+        if len(chosen) < len(batch):
+            await _close_overtaken(connection, [each for each in batch if each.claimed.id not in allowed])
         if not chosen:
             return set()
         if len(chosen) < len(batch):
@@ -90,13 +127,27 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
 
 
 async def _fence(connection: AsyncConnection, batch: Sequence[Prepared]) -> dict[UUID, UUID | None]:
-    values = {
+    values = _attempts(batch)
+    await connection.execute(_LOCK_DOCUMENTS, {"kb": values["kb"], "ids": values["ids"]})
+    return {row.id: row.active_version_id for row in await connection.execute(_FENCE, values)}
+
+
+def _attempts(batch: Sequence[Prepared]) -> dict[str, Any]:
+    return {
         "kb": batch[0].claimed.knowledge_base_id,
         "index_id": batch[0].claimed.index_id,
         "ids": [each.claimed.id for each in batch],
         "attempts": [each.claimed.attempt for each in batch],
     }
-    return {row.id: row.active_version_id for row in await connection.execute(_FENCE, values)}
+
+
+async def _close_overtaken(connection: AsyncConnection, batch: Sequence[Prepared]) -> None:
+    """What is still ours but may not flip must not stay under way for ever."""
+    values = _attempts(batch)
+    index_id = values.pop("index_id")
+    found = await connection.execute(_SUPERSEDED, {**values, **_SUPERSEDED_REASON})
+    await connection.execute(_TASK_SUPERSEDED, {"ids": list(found.scalars()), **_SUPERSEDED_REASON})
+    await connection.execute(_OTHER_INDEX, {**values, "index_id": index_id})
 
 
 async def _remove(connection: AsyncConnection, knowledge_base_id: UUID, versions: list[UUID]) -> None:

@@ -22,9 +22,9 @@ FROM documents d, knowledge_bases k, indexes i
 WHERE v.knowledge_base_id = :kb AND v.id = ANY(:versions)
   AND d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
   AND k.id = v.knowledge_base_id AND i.id = k.active_index_id
-  AND (v.state = 'queued' OR (v.state = 'working' AND (v.claimed_by = :worker OR NOT """
+  AND (v.state = 'queued' OR (v.state = 'working' AND NOT """
     + ALIVE.format(column="v.claimed_by")
-    + """)))
+    + """))
 RETURNING v.id, v.knowledge_base_id, v.document_id, v.workspace_id, v.attempt, v.failures, v.filename, v.media_type,
           v.byte_count, v.original_key, v.original_offset, v.title, v.language, v.text, v.pages, v.cuts, d.kind, d.url,
           k.language AS wanted_language, i.id AS index_id, i.model AS embedding_model
@@ -71,6 +71,14 @@ _GIVE_BACK = text(
 UPDATE versions SET state = 'queued', error_code = :code, error_message = :message, claimed_by = NULL,
        updated_at = now()
 WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
+"""
+)
+_LET_GO = text(
+    """
+UPDATE versions v SET state = 'queued', claimed_by = NULL, updated_at = now(),
+       failures = greatest(0, v.failures - CAST(:forgiven AS int))
+FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
+WHERE v.knowledge_base_id = :kb AND v.id = mine.id AND v.attempt = mine.attempt AND v.state = 'working'
 """
 )
 _META = text(
@@ -140,8 +148,8 @@ def _claimed(row: dict[str, Any]) -> Claimed:
 
 async def note_phase(session: AsyncSession, claimed: Claimed, phase: str, progress: float) -> None:
     """Show how far a version is; `progress` 0..1."""
-    await session.execute(_PHASE, {**claimed.key, "phase": phase, "progress": progress})
-    await session.execute(_TASK_PHASE, {"id": claimed.id, "phase": phase, "progress": progress})
+    if _count(await session.execute(_PHASE, {**claimed.key, "phase": phase, "progress": progress})) == 1:
+        await session.execute(_TASK_PHASE, {"id": claimed.id, "phase": phase, "progress": progress})
 
 
 async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDocument, cuts: Sequence[Cut]) -> bool:
@@ -161,11 +169,13 @@ async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDo
             "passage_count": len(cuts),
         },
     )
+    if _count(done) != 1:
+        return False
     if claimed.kind != "text":
         retitle = bool(parsed.title) and claimed.title in (claimed.filename, claimed.url or "")
         meta = {"kb": claimed.knowledge_base_id, "document": claimed.document_id, "metadata": dumps(parsed.metadata)}
         await session.execute(_META, {**meta, "retitle": retitle, "title": title[:300]})
-    return _count(done) == 1
+    return True
 
 
 async def save_fetched(session: AsyncSession, claimed: Claimed, fetched: Fetched) -> bool:
@@ -189,6 +199,14 @@ async def fail(session: AsyncSession, claimed: Claimed, *, code: str, message: s
 async def give_back(session: AsyncSession, claimed: Claimed, *, code: str, message: str) -> None:
     """Let it wait for another attempt; the reason is shown meanwhile."""
     await session.execute(_GIVE_BACK, {**claimed.key, "code": code, "message": message})
+
+
+async def let_go(session: AsyncSession, claimed: Sequence[Claimed], *, is_blameless: bool) -> None:
+    """Give up our attempts at versions that are not finished; a blameless end does not count as their failure."""
+    if claimed:
+        attempts = {"ids": [each.id for each in claimed], "attempts": [each.attempt for each in claimed]}
+        kb = claimed[0].knowledge_base_id
+        await session.execute(_LET_GO, {"kb": kb, **attempts, "forgiven": int(is_blameless)})
 
 
 def _count(result: Any) -> int:

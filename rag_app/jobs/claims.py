@@ -17,19 +17,25 @@ ALIVE = (
 )
 CHECK_EVERY_S = 2.0
 RECONNECT_AFTER_S = 0.5
+# A worker that is suspended, or whose machine is gone, says nothing: the database then ends its claim.
+SILENT_S = 20
 
 
 class Claim:
-    """This worker's sign of life."""
+    """This worker's sign of life. A claim that was lost never comes back: the next one has another number.
+
+    What was claimed under the old number is therefore given to somebody, and the attempt under way is fenced off.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = without_driver(url)
-        self.number = secrets.randbelow(2**31 - 1) + 1
+        self._number = 0
         self._held = asyncio.Event()
 
-    async def held(self) -> None:
-        """Wait until the lock is held."""
+    async def number(self) -> int:
+        """The number of the claim; waits until the lock is held."""
         await self._held.wait()
+        return self._number
 
     async def keep(self) -> None:
         """Hold the lock until cancelled; taken anew when the database was away."""
@@ -37,14 +43,17 @@ class Claim:
             try:
                 await self._hold_once()
             except psycopg.Error:
-                self._held.clear()
                 log.warning("claim_lost")
-                await asyncio.sleep(RECONNECT_AFTER_S)
+            finally:
+                self._held.clear()
+            await asyncio.sleep(RECONNECT_AFTER_S)
 
     async def _hold_once(self) -> None:
         connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5)
         async with connection:
-            await connection.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, self.number))
+            await connection.execute(f"SET idle_session_timeout = '{SILENT_S}s'")
+            self._number = secrets.randbelow(2**31 - 1) + 1
+            await connection.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_CLASS, self._number))
             self._held.set()
             while True:
                 await asyncio.sleep(CHECK_EVERY_S)

@@ -5,15 +5,20 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import psycopg
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.database.engine import driver_connection, without_driver
+from rag_app.errors import NotReady
 from rag_app.telemetry import log
 
 JobFunction = Callable[..., Awaitable[None]]
-HEARTBEAT_S = 5.0
+HEARTBEAT_S = 1.0
+SILENT_S = 4.0  # a worker that says nothing for so long has probably died
+RECONNECT_AFTER_S = 0.5
 STALLED_AFTER_S = 20.0
 FINISHED_KEPT_H = 24
 logging.getLogger("procrastinate").setLevel(logging.WARNING)
@@ -49,20 +54,38 @@ class Queue:
         priority: int = 0,
         after_s: int = 0,
     ) -> None:
-        """Put a job into the queue, inside the transaction of `session` if given. Higher priority goes first."""
+        """Put a job into the queue, inside the transaction of `session` if given. Higher priority goes first.
+
+        Raises NotReady when the database is away.
+        """
         connection = await driver_connection(session) if session else None
         later: dict[str, Any] = {"schedule_in": {"seconds": after_s}} if after_s else {}
         job = self._app.configure_task(name, allow_unknown=True, priority=priority, connection=connection, **later)
-        await job.defer_async(**arguments)
+        try:
+            await job.defer_async(**arguments)
+        except ConnectorException as problem:
+            raise (NotReady() if _is_away(problem) else problem) from problem
 
     async def run(self, jobs: Mapping[str, JobFunction], *, concurrency: int, name: str, wait: bool = True) -> None:
         """Run jobs until cancelled, or without `wait` until none is left.
 
-        At a stop the jobs under way get a moment to finish.
+        At a stop the jobs under way get a moment to finish. When the database goes away it is waited for.
         """
         for job_name, function in jobs.items():
             self._app.tasks.pop(job_name, None)  # the same again when a queue is run twice
             self._app.task(name=job_name, pass_context=False)(function)
+        while True:
+            try:
+                await self._run_once(concurrency=concurrency, name=name, wait=wait)
+            except ConnectorException as problem:
+                if not wait or not _is_away(problem):
+                    raise
+            if not wait:
+                return
+            log.warning("queue_lost")
+            await asyncio.sleep(RECONNECT_AFTER_S)
+
+    async def _run_once(self, *, concurrency: int, name: str, wait: bool) -> None:
         await self._app.run_worker_async(
             name=name,
             wait=wait,
@@ -83,6 +106,11 @@ class Queue:
             await self._app.job_manager.retry_job(job)
             log.warning("job_requeued", job=job.task_name, job_id=job.id)
         return len(stalled)
+
+
+def _is_away(problem: ConnectorException) -> bool:
+    """Whether the reason is the connection, not the statement."""
+    return isinstance(problem.__cause__, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 async def waiting_jobs(session: AsyncSession) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from rag_app.database.engine import clear_errors
 from rag_app.errors import MixedEmbeddingModels, ProviderError
 from rag_app.retrieval.dense import Vector, search_dense
 from rag_app.retrieval.lexical import Hit, search_lexical
@@ -45,8 +46,9 @@ class Trace:
 @asynccontextmanager
 async def reading(engine: AsyncEngine) -> "AsyncIterator[AsyncConnection]":
     """A connection for single reading statements, without the round trips of a transaction."""
-    async with engine.connect() as connection:
-        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+    with clear_errors():
+        async with engine.connect() as connection:
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def per_leg(scope: Scope) -> int:

@@ -17,9 +17,9 @@ from rag_app.database.people import IdempotencyRecord
 from rag_app.services.context import Context
 
 KEPT_FOR = timedelta(hours=24)
-HEARTBEAT_S = 20.0
+HEARTBEAT_S = 5.0
 # A claim without a sign of life for this long belongs to a process that died; the work may be done again.
-STALE_AFTER = timedelta(seconds=90)
+STALE_AFTER = timedelta(seconds=20)
 _PURGED_AT_ONCE = 100
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from rag_app.ingestion.pipeline import Workshop, ingest
 from rag_app.ingestion.store import remove_versions
 from rag_app.jobs.claims import ALIVE
+from rag_app.jobs.queue import SILENT_S
 from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
 from rag_app.services.context import Context
 from rag_app.services.intake import INGEST, PRIORITY_PAGES
@@ -16,24 +17,29 @@ from rag_app.telemetry import log
 SWEEP_LOCK = 0x5357_4545  # one sweeper at a time
 ORIGINAL_GRACE_H = 1
 SWEEP_BATCH = 500
+UNCLAIMED_S = 3.0  # a job claims its versions within milliseconds
 
-# What should be under way but is not: its worker has died, or its job was lost.
-_ABANDONED = text(
+# What should be under way but is not: its worker has died, or its job was lost. Found and given back in one
+# statement, so that what a worker has just taken stays with it.
+_GIVE_BACK_ABANDONED = text(
     """
 WITH live AS MATERIALIZED (
-    SELECT CAST(jsonb_array_elements_text(args->'versions') AS uuid) AS id FROM procrastinate_jobs
-    WHERE task_name = 'ingest' AND (status = 'todo' OR (status = 'doing' AND worker_id IS NOT NULL))
+    SELECT CAST(jsonb_array_elements_text(j.args->'versions') AS uuid) AS id
+    FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
+    WHERE j.task_name = 'ingest' AND (j.status = 'todo'
+       OR (j.status = 'doing' AND w.last_heartbeat > now() - make_interval(secs => :silent_s)))
+), abandoned AS MATERIALIZED (
+    SELECT v.knowledge_base_id, v.id FROM versions v
+    JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
+    WHERE (v.state = 'working' AND (v.claimed_by IS NULL OR NOT ALIVE))
+       OR (v.state = 'queued' AND v.updated_at < now() - make_interval(secs => :unclaimed_s)
+           AND v.id NOT IN (SELECT id FROM live))
+    ORDER BY v.created_at LIMIT :most FOR UPDATE OF v SKIP LOCKED
 )
-SELECT v.knowledge_base_id, v.id FROM versions v
-JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
-WHERE (v.state = 'working' AND (v.claimed_by IS NULL OR NOT ALIVE))
-   OR (v.state = 'queued' AND v.updated_at < now() - interval '5 seconds' AND v.id NOT IN (SELECT id FROM live))
-ORDER BY v.created_at LIMIT :most
+UPDATE versions v SET state = 'queued', claimed_by = NULL, updated_at = now() FROM abandoned a
+WHERE v.knowledge_base_id = a.knowledge_base_id AND v.id = a.id
+RETURNING v.knowledge_base_id, v.id
 """.replace("ALIVE", ALIVE.format(column="v.claimed_by"))
-)
-_REQUEUE = text(
-    "UPDATE versions SET state = 'queued', claimed_by = NULL, updated_at = now() "
-    "WHERE knowledge_base_id = :kb AND id = ANY(:ids) AND state IN ('queued', 'working')"
 )
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _VERSIONS_OF = text("SELECT id FROM versions WHERE knowledge_base_id = :kb AND document_id = :document")
@@ -70,15 +76,11 @@ async def sweep(context: Context) -> int:
     async with context.transaction() as session:
         if not (await session.execute(_TRY_LOCK, {"lock": SWEEP_LOCK})).scalar_one():
             return 0
-        found: dict[UUID, list[UUID]] = {}
-        for row in await session.execute(_ABANDONED, {"most": SWEEP_BATCH}):
-            found.setdefault(row.knowledge_base_id, []).append(row.id)
-        for knowledge_base_id, versions in found.items():
-            await session.execute(_REQUEUE, {"kb": knowledge_base_id, "ids": versions})
-            for version in versions:
-                arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(version)]}
-                await context.queue.defer(INGEST, arguments, session=session, priority=PRIORITY_PAGES)
-            count += len(versions)
+        limits = {"most": SWEEP_BATCH, "unclaimed_s": UNCLAIMED_S, "silent_s": SILENT_S}
+        for row in (await session.execute(_GIVE_BACK_ABANDONED, limits)).all():
+            arguments = {"knowledge_base_id": str(row.knowledge_base_id), "versions": [str(row.id)]}
+            await context.queue.defer(INGEST, arguments, session=session, priority=PRIORITY_PAGES)
+            count += 1
     if count:
         log.warning("work_resumed", versions=count)
     await context.queue.requeue_stalled()
@@ -108,8 +110,7 @@ async def collect(context: Context) -> None:
         async with context.transaction() as session:
             orphans = list((await session.execute(_ORPHANS, {"keys": keys})).scalars())
         for key in orphans:
-            await context.files.delete(key)
-        removed += len(orphans)
+            removed += await context.files.delete_old(key, ORIGINAL_GRACE_H * 3600)
     log.info("collected", documents=len(deleted), originals=removed)
 
 

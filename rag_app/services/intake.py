@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from uuid import UUID
 
@@ -19,17 +18,14 @@ from rag_app.errors import EmptyFile, InvalidInput, RagError
 from rag_app.ingestion.formats import sniff
 from rag_app.services.context import Context
 from rag_app.services.knowledge import require_visible
+from rag_app.services.labels import LONGEST_EXTERNAL_ID, LONGEST_TITLE, base_name, check_labels, first_line
 from rag_app.services.permissions import Actor, permit
 from rag_app.telemetry import log
 
 INGEST = "ingest"
 MOST_TEXTS = 1000
 MOST_ADDRESSES = 1000
-LONGEST_TITLE = 300
-LONGEST_EXTERNAL_ID = 500
 TEXTS_PER_JOB = 100
-MOST_METADATA_KEYS = 50
-LONGEST_METADATA_CHARS = 10_000
 # One person's file goes before a large batch of texts, and both before crawled pages.
 PRIORITY_FILE, PRIORITY_TEXTS, PRIORITY_PAGES = 20, 10, 5
 
@@ -43,6 +39,16 @@ _BY_CONTENT = text(
     "JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id "
     "WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND d.deleted_at IS NULL "
     "ORDER BY d.created_at LIMIT 1 FOR UPDATE OF d"
+)
+_LOCK_IDENTITIES = text("SELECT pg_advisory_xact_lock(lock) FROM unnest(CAST(:locks AS bigint[])) AS lock")
+_LOCK_KNOWN = text(
+    "SELECT d.id FROM documents d WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL "
+    "AND (d.external_id = ANY(:external_ids) OR d.id IN (SELECT v.document_id FROM versions v "
+    "WHERE v.knowledge_base_id = :kb AND v.sha256 = ANY(:hashes))) ORDER BY d.id FOR UPDATE"
+)
+_TASK_AGAIN = text(
+    "UPDATE tasks SET status = 'queued', phase = NULL, progress = 0, error_code = NULL, error_message = NULL, "
+    "finished_at = NULL WHERE version_id = :version_id"
 )
 _LATEST_TASK = text("SELECT id FROM tasks WHERE version_id = :version_id ORDER BY created_at DESC LIMIT 1")
 
@@ -130,6 +136,7 @@ async def add_file(context: Context, actor: Actor, knowledge_base_id: UUID, file
         return Accepted(None, file.external_id, file.title or name, error=Refusal(problem.code, problem.message))
     content = _content_of_file(file, name, stored)
     async with context.transaction() as session:
+        await _lock(session, knowledge_base_id, [content])
         accepted, version_id = await _add(session, actor, knowledge_base_id, content)
         if version_id:
             await _defer(context, session, knowledge_base_id, [version_id], PRIORITY_FILE)
@@ -167,19 +174,21 @@ async def add_texts(
         if pack
         else None
     )
+    contents: list[_Content | None] = []
+    offset = 0
+    for item, refused, words in zip(texts, refusals, encoded, strict=True):
+        is_taken = refused is None and stored is not None
+        contents.append(_content_of_text(item, words, stored.key, offset) if is_taken and stored else None)
+        offset += len(words)
     results: list[Accepted] = []
     waiting: list[UUID] = []
-    offset = 0
     async with context.transaction() as session:
-        for item, refused, content in zip(texts, refusals, encoded, strict=True):
-            title = (item.title or _first_line(item.text))[:LONGEST_TITLE]
-            if refused or stored is None:
-                results.append(Accepted(None, item.external_id, title, error=refused))
+        await _lock(session, knowledge_base_id, [each for each in contents if each])
+        for item, refused, content in zip(texts, refusals, contents, strict=True):
+            if content is None:
+                results.append(Accepted(None, item.external_id, _title_of_text(item), error=refused))
                 continue
-            accepted, version_id = await _add(
-                session, actor, knowledge_base_id, _content_of_text(item, title, content, stored.key, offset)
-            )
-            offset += len(content)
+            accepted, version_id = await _add(session, actor, knowledge_base_id, content)
             results.append(accepted)
             if version_id:
                 waiting.append(version_id)
@@ -189,12 +198,16 @@ async def add_texts(
     return results
 
 
-def _content_of_text(item: IncomingText, title: str, content: bytes, key: str, offset: int) -> _Content:
+def _title_of_text(item: IncomingText) -> str:
+    return (item.title or first_line(item.text))[:LONGEST_TITLE]
+
+
+def _content_of_text(item: IncomingText, content: bytes, key: str, offset: int) -> _Content:
     # The title belongs to the identity of a text: the same words under another title are another document.
     digest = hashlib.sha256(content + b"\0" + (item.title or "").encode()).digest()
     return _Content(
         kind="text",
-        title=title,
+        title=_title_of_text(item),
         filename="",
         media_type="text/plain",
         sha256=digest,
@@ -221,17 +234,24 @@ async def add_addresses(context: Context, actor: Actor, knowledge_base_id: UUID,
     permit(actor, "document.add")
     if not 1 <= len(urls) <= MOST_ADDRESSES:
         raise InvalidInput(f"urls: between 1 and {MOST_ADDRESSES} are expected", field="urls")
+    contents = [_content_of_address(url.strip()) for url in urls]
     results: list[Accepted] = []
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
-        for url in urls:
-            results.append(await _add_address(context, session, actor, knowledge_base_id, url.strip()))
+        await _lock(session, knowledge_base_id, [each for each in contents if isinstance(each, _Content)])
+        for content in contents:
+            if isinstance(content, Accepted):
+                results.append(content)
+                continue
+            accepted, version_id = await _add(session, actor, knowledge_base_id, content)
+            if version_id:
+                await _defer(context, session, knowledge_base_id, [version_id], PRIORITY_PAGES)
+            results.append(accepted)
     return results
 
 
-async def _add_address(
-    context: Context, session: AsyncSession, actor: Actor, knowledge_base_id: UUID, url: str
-) -> Accepted:
+def _content_of_address(url: str) -> _Content | Accepted:
+    """What an address brings in; one that cannot be is answered at once."""
     try:
         address = str(parse_url(url))
         if len(address) > LONGEST_EXTERNAL_ID:
@@ -239,11 +259,7 @@ async def _add_address(
     except RagError as problem:
         refusal = Refusal(problem.code, problem.message)
         return Accepted(None, url[:LONGEST_EXTERNAL_ID], url[:LONGEST_TITLE], error=refusal)
-    content = _Content("page", address[:LONGEST_TITLE], "", "", None, 0, external_id=address, url=address)
-    accepted, version_id = await _add(session, actor, knowledge_base_id, content)
-    if version_id:
-        await _defer(context, session, knowledge_base_id, [version_id], PRIORITY_PAGES)
-    return accepted
+    return _Content("page", address[:LONGEST_TITLE], "", "", None, 0, external_id=address, url=address)
 
 
 async def _add(
@@ -312,11 +328,21 @@ async def _document(
     return document
 
 
+async def _lock(session: AsyncSession, knowledge_base_id: UUID, contents: Sequence[_Content]) -> None:
+    """Keep two equal uploads from both being new. All locks in one order, so that no two requests wait in a ring."""
+    locks = set()
+    for content in contents:
+        identity = content.external_id.encode() if content.external_id else content.sha256 or b""
+        digest = hashlib.sha256(knowledge_base_id.bytes + identity).digest()
+        locks.add(int.from_bytes(digest[:8], signed=True))
+    await session.execute(_LOCK_IDENTITIES, {"locks": sorted(locks)})
+    external_ids = [each.external_id for each in contents if each.external_id]
+    hashes = [each.sha256 for each in contents if each.sha256 and not each.external_id]
+    await session.execute(_LOCK_KNOWN, {"kb": knowledge_base_id, "external_ids": external_ids, "hashes": hashes})
+
+
 async def _find_known(session: AsyncSession, knowledge_base_id: UUID, content: _Content) -> Any:
-    """The document that this content belongs to; a lock keeps two equal uploads from both being new."""
-    identity = content.external_id.encode() if content.external_id else content.sha256 or b""
-    lock = int.from_bytes(hashlib.sha256(knowledge_base_id.bytes + identity).digest()[:8], signed=True)
-    await session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+    """The document that this content belongs to."""
     if content.external_id:
         found = await session.execute(_BY_EXTERNAL_ID, {"kb": knowledge_base_id, "external_id": content.external_id})
     else:
@@ -337,6 +363,8 @@ async def _as_duplicate(session: AsyncSession, known: Any, content: _Content) ->
             {"id": known["version_id"]},
         )
         again = version.scalar_one_or_none()
+    if again:
+        await session.execute(_TASK_AGAIN, {"version_id": again})
     status = "queued" if again else known["state"]
     return Accepted(known["id"], content.external_id, content.title, status, task_id, duplicate=True), again
 
@@ -346,31 +374,3 @@ async def _defer(
 ) -> None:
     arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(each) for each in versions]}
     await context.queue.defer(INGEST, arguments, session=session, priority=priority)
-
-
-def check_labels(external_id: str | None, title: str | None, metadata: Mapping[str, Any]) -> None:
-    """Raise InvalidInput when a label is too long or metadata is not a flat list of simple values."""
-    if external_id is not None and not 1 <= len(external_id) <= LONGEST_EXTERNAL_ID:
-        raise InvalidInput(f"external_id: between 1 and {LONGEST_EXTERNAL_ID} characters are expected")
-    if title is not None and len(title) > LONGEST_TITLE:
-        raise InvalidInput(f"title: at most {LONGEST_TITLE} characters are expected")
-    if "\0" in f"{external_id}{title}{metadata}":
-        raise InvalidInput("NUL characters are not allowed")
-    if len(metadata) > MOST_METADATA_KEYS or len(str(metadata)) > LONGEST_METADATA_CHARS:
-        raise InvalidInput(f"metadata: at most {MOST_METADATA_KEYS} keys and {LONGEST_METADATA_CHARS} characters")
-    for key, value in metadata.items():
-        simple = value if isinstance(value, list) else [value]
-        if not all(isinstance(each, str | int | float | bool) or each is None for each in simple):
-            raise InvalidInput(f"metadata: “{key[:50]}” must be a text, a number, true, false, or a list of these")
-
-
-def base_name(filename: str) -> str:
-    """The last part of a file name as a browser may send it, without control characters; never a path."""
-    name = PureWindowsPath(PurePosixPath(filename).name).name
-    cleaned = "".join(char for char in name if char.isprintable()).strip(" .")
-    return cleaned[-200:] or "document"
-
-
-def _first_line(body: str) -> str:
-    line = body.strip().split("\n", 1)[0].strip()
-    return line if len(line) <= 80 else line[:79] + "…"

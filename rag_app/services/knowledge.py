@@ -56,6 +56,7 @@ _IDS = text(f"SELECT k.id FROM knowledge_bases k WHERE {VISIBLE} AND k.id = ANY(
 _JOIN = text(
     "INSERT INTO knowledge_base_members (knowledge_base_id, user_id) VALUES (:id, :user) ON CONFLICT DO NOTHING"
 )
+_LOCK_DOCUMENTS = text("SELECT id FROM documents WHERE knowledge_base_id = :id ORDER BY id FOR UPDATE")
 _MEMBERS = text("SELECT user_id FROM knowledge_base_members WHERE knowledge_base_id = :id ORDER BY user_id")
 
 

@@ -13,7 +13,7 @@ from rag_app.telemetry import log
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 30.0
-SETTLED_AFTER_S = 60.0
+SETTLED_AFTER_S = 10.0
 GIVE_UP_AFTER = 5
 EXIT_HOPELESS = 78  # a child that ends so has said why, and would end so again
 
@@ -46,7 +46,10 @@ class Keeper:
             _sweep(self.process.pid)
             if self._retired.is_set():
                 return
-            failures = 1 if time.monotonic() - began > SETTLED_AFTER_S else failures + 1
+            if time.monotonic() - began > SETTLED_AFTER_S:
+                failures = 0
+                self.settle()
+            failures += 1
             if code == EXIT_HOPELESS or (failures >= GIVE_UP_AFTER and not self._settled):
                 raise StartError(f"The {self.name} cannot run (exit code {code}); what it said stands above.")
             pause = min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
