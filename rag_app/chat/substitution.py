@@ -61,10 +61,11 @@ def substitutions(statement: str, source: str, language: str) -> int:
 
 
 def _agree(one: Unit, other: Unit) -> bool:
-    """Whether two units name the same: equal, or one holds a word of the other."""
+    """Whether two units name the same: equal numbers, or names of which one holds all words of the other."""
     if one.kind == "number":
         return one.text.replace(",", "") == other.text.replace(",", "")
-    return bool(set(one.text.split()) & set(other.text.split()))
+    mine, yours = set(one.text.split()), set(other.text.split())
+    return mine <= yours or yours <= mine
 
 
 def _fits(said: Sequence[Unit], at: int, there: Sequence[Unit], where: int) -> bool:
