@@ -37,7 +37,7 @@ async def search_dense(
         "limit": limit,
     }
     if len(targets) == 1 and targets[0].has_hnsw:
-        await connection.execute(text(f"SET hnsw.ef_search = {max(EF_SEARCH, min(limit * 2, 1000))}"))
+        await connection.execute(_EF_SEARCH, {"value": str(max(EF_SEARCH, min(limit * 2, 1000)))})
         statement = _hnsw_statement(targets[0], filtered=bool(scope.filter))
     else:
         statement = _FILTERED if scope.filter else _PLAIN
@@ -110,6 +110,7 @@ _SEARCH = """
 """
 _PLAIN = text(_SEARCH.format(filter=""))
 _FILTERED = text(_SEARCH.format(filter=passage_filter("e")))
+_EF_SEARCH = text("SELECT set_config('hnsw.ef_search', :value, false)")
 _WANTING = text("""
     SELECT i.id, i.dimensions FROM indexes i JOIN lexical_totals t ON t.knowledge_base_id = i.knowledge_base_id
     WHERE i.state = 'active' AND NOT i.has_hnsw AND i.dimensions <= :widest

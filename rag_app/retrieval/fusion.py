@@ -10,11 +10,12 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A passage with its raw scores in both legs, also in the one that did not find it."""
+    """A passage with its raw scores in both legs, also in the one that did not find it, and what fusion made of it."""
 
     passage_id: UUID
     bm25: float
     cosine: float | None
+    fused: float = 0.0
 
 
 def fuse(candidates: Sequence[Candidate], *, dense_weight: float) -> dict[UUID, float]:

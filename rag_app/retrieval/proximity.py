@@ -20,7 +20,7 @@ class Proximity:
     phrases: float = 0.0  # of its pairs of neighbouring terms, in the passage in the same order
 
 
-def proximity(asked: Sequence[str], idf: Mapping[str, float], text: str, language: str) -> Proximity:
+def proximity(asked: Sequence[str], idf: Mapping[str, float], *, text: str, language: str) -> Proximity:
     """Compare the question's terms, in their order, with a passage's text."""
     wanted = {term for term in asked if idf.get(term, 0.0) > 0}
     total = sum(idf[term] for term in wanted)

@@ -35,7 +35,6 @@ def rank(
     question: Question,
     *,
     scores: Mapping[UUID, Candidate],
-    fused: Mapping[UUID, float],
     comparable_cosines: bool,
     words_count: bool = True,
 ) -> list[Judged]:
@@ -46,15 +45,18 @@ def rank(
     """
     judged = []
     for place, each in enumerate(found):
-        asked = question.terms_of(each.language)
         best = question.best_possible(each.language)
-        near = proximity(asked, question.idf, each.text, each.language) if place < CLOSELY_READ else Proximity()
+        near = _near(each, question) if place < CLOSELY_READ else Proximity()
         features = Features(
             bm25_share=min(1.0, scores[each.id].bm25 / best) if best else 0.0,
             coverage=question.coverage(each.stems, each.language),
             cosine=scores[each.id].cosine if comparable_cosines else None,
-            fused=fused[each.id],
+            fused=scores[each.id].fused,
             proximity=near,
         )
         judged.append(Judged(each, features))
     return sorted(judged, key=lambda one: (-one.score, one.found.id)) if words_count else judged
+
+
+def _near(found: Found, question: Question) -> Proximity:
+    return proximity(question.terms_of(found.language), question.idf, text=found.text, language=found.language)

@@ -1,6 +1,7 @@
 """One search: who may see what, both legs at once, fusion, evidence, neighbours joined."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -51,12 +52,11 @@ async def _finish(
         fused = fusion.fuse(candidates, dense_weight=_dense_weight(legs, scope))
         first = list(fusion.ranks(fused))[: scope.limit + SPARE_PASSAGES]
         found = await read_passages(connection, first, question=question, targets=targets, scope=scope)
-        scores = {each.passage_id: each for each in candidates}
+        scores = {each.passage_id: replace(each, fused=fused[each.passage_id]) for each in candidates}
         judged = rank(
             [found[each] for each in first if each in found],
             question,
             scores=scores,
-            fused=fused,
             comparable_cosines=all(target.model == evidence.CALIBRATED_MODEL for target in targets),
             words_count=legs.lexical is not None,
         )
