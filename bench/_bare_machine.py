@@ -3,7 +3,8 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,10 +51,16 @@ class Machine:
     user: str = "root"
     folder: str = "/"
 
-    def start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-        """Run a command inside; what it says goes to the log. When the returned process ends, so does all inside."""
+    @contextmanager
+    def running(self, command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command inside while the block runs; what it says goes to the log. At the end all inside is killed."""
         with log.open("ab") as output:
-            return subprocess.Popen(self._inside(command), stdout=output, stderr=output, env=self._environment())
+            process = subprocess.Popen(self._inside(command), stdout=output, stderr=output, env=self._environment())
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     def run(self, command: Sequence[str], given: str = "") -> str:
         """Run a command inside to its end; its standard output. Raises RuntimeError with its last words."""

@@ -56,13 +56,14 @@ def try_readme(base: Path, work: Path, user: str) -> Figures:
     machine = Machine(root, user=user, folder=f"{home}/rag_app")
     port, log = free_port(), work / f"{user}.log"
     found: Figures = {}
-    process = machine.start(["scripts/run", "--port", str(port)], log)
-    found["first run, s"] = round(wait_until_ready(process, port, log), 1)
-    found |= _use(machine, process)
-    found["stop, s"] = round(stop(process), 1)
-    process = machine.start(["scripts/run", "--port", str(port)], log)
-    found["warm start, s"] = round(wait_until_ready(process, port, log), 1)
-    stop(process)
+    command = ["scripts/run", "--port", str(port)]
+    with machine.running(command, log) as process:
+        found["first run, s"] = round(wait_until_ready(process, port, log), 1)
+        found |= _use(machine, process)
+        found["stop, s"] = round(stop(process), 1)
+    with machine.running(command, log) as process:
+        found["warm start, s"] = round(wait_until_ready(process, port, log), 1)
+        stop(process)
     return found
 
 
@@ -91,11 +92,11 @@ def try_image(base: Path, work: Path) -> Figures:
     found["/app in the image, MB"] = int(size.stdout.split()[0])
     port, log = free_port(), work / "image.log"
     machine = Machine(stage.root, {**stage.environment, "RAG_PORT": str(port)}, stage.user, stage.folder)
-    process = machine.start([*stage.entrypoint, *stage.command], log)
-    found["container ready, s"] = round(wait_until_ready(process, port, log), 1)
-    machine.enter(process, stage.health)
-    found["health check"] = "ok"
-    found["stop, s"] = round(stop(process), 1)
+    with machine.running([*stage.entrypoint, *stage.command], log) as process:
+        found["container ready, s"] = round(wait_until_ready(process, port, log), 1)
+        machine.enter(process, stage.health)
+        found["health check"] = "ok"
+        found["stop, s"] = round(stop(process), 1)
     return found
 
 
