@@ -20,13 +20,14 @@ from rag_app.api import (
     knowledge_bases,
     messages,
     models,
+    originals,
     people,
     search,
     tasks,
 )
+from rag_app.api.description import DescribedApi, reference_page
 from rag_app.api.errors import install_error_handlers
 from rag_app.api.frame import Frame
-from rag_app.api.shapes import ErrorAnswer
 from rag_app.errors import NotFound
 from rag_app.services.context import Context, open_context
 from rag_app.settings import get_settings
@@ -39,6 +40,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_keys.router,
     knowledge_bases.router,
     documents.router,
+    originals.router,
     search.router,
     bots.router,
     chat.router,
@@ -58,14 +60,13 @@ def create_api(context: Context | None = None) -> FastAPI:
 
     Without a context its lifespan opens one. A host app that does not run this lifespan sets `state.context` itself.
     """
-    api = FastAPI(
+    api = DescribedApi(
         title="rag_app",
         version="1",
-        docs_url=f"{PREFIX}/docs",
+        docs_url=None,
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         lifespan=_lifespan,
-        responses={"default": {"model": ErrorAnswer, "description": "An error; see the table of codes"}},
         redirect_slashes=False,
     )
     api.state.context = context
@@ -74,6 +75,7 @@ def create_api(context: Context | None = None) -> FastAPI:
     for route in health.router.routes:
         if isinstance(route, APIRoute) and route.path in ROOT_ROUTES:
             api.add_api_route(route.path, route.endpoint, include_in_schema=False)
+    api.add_api_route(f"{PREFIX}/docs", reference_page, include_in_schema=False)
     api.add_api_route("/api/{rest:path}", _nothing_here, methods=_METHODS, include_in_schema=False)
     install_error_handlers(api)
     api.add_middleware(Frame)

@@ -47,7 +47,11 @@ async def ready(context: ContextDep, actor: OptionalActorDep) -> Response:
     return JSONResponse(Ready(details=details).model_dump(exclude_none=True))
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"description": "The figures", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics(request: Request, actor: OptionalActorDep) -> Response:
     """Figures in Prometheus' text format, for this machine or with the scope `metrics:read`."""
     if not _is_local(request):

@@ -1,6 +1,6 @@
 """Documents: list, read, retry, cancel, delete; their text, passages and originals."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from rag_app.database.files import CHUNK
 from rag_app.errors import Conflict, NotFound, VersionGone
 from rag_app.services.audit import record
 from rag_app.services.context import Context
@@ -17,6 +18,7 @@ from rag_app.services.knowledge import VISIBLE, require_visible, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
 
+_HEAD = 16
 _CARDS = f"""
 SELECT d.id, d.knowledge_base_id, d.external_id, d.title, d.url, d.kind, d.metadata, d.created_at, d.updated_at,
        d.active_version_id, d.latest_version_id, k.name AS knowledge_base_name,
@@ -150,11 +152,15 @@ class DocumentText:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The bytes as they came in."""
+    """A file as it came in, and where its bytes lie in the file store."""
 
+    version_id: UUID
     filename: str
     media_type: str
-    content: bytes
+    byte_count: int
+    head: bytes  # its first bytes, for recognising its format
+    key: str
+    offset: int
 
 
 def _failure(row: RowMapping) -> Failure | None:
@@ -267,7 +273,7 @@ async def document_text(
 
 
 async def document_original(context: Context, actor: Actor, document_id: UUID) -> Original:
-    """The bytes as they came in. Raises NotFound."""
+    """The original of a document, to be read with `original_bytes`. Raises NotFound."""
     permit(actor, "document.read")
     async with context.transaction() as session:
         card = await _get(session, actor, document_id)
@@ -275,8 +281,17 @@ async def document_original(context: Context, actor: Actor, document_id: UUID) -
         row = (await session.execute(_ORIGINAL, wanted)).mappings().one()
     if row["original_key"] is None:
         raise NotFound("The original of this document has not been fetched yet.")
-    content = await context.files.read(row["original_key"], row["original_offset"], row["byte_count"])
-    return Original(row["filename"] or _text_name(card.title), row["media_type"], content)
+    key, offset, count = row["original_key"], row["original_offset"], row["byte_count"]
+    head = await context.files.read(key, offset, min(count, _HEAD))
+    name = row["filename"] or _text_name(card.title)
+    return Original(card.version_id, name, row["media_type"], count, head, key, offset)
+
+
+async def original_bytes(context: Context, original: Original, *, first: int, count: int) -> AsyncIterator[bytes]:
+    """Some bytes of an original in pieces, so that a large one never lies in memory as a whole."""
+    end = original.offset + first + count
+    for place in range(original.offset + first, end, CHUNK):
+        yield await context.files.read(original.key, place, min(CHUNK, end - place))
 
 
 def _text_name(title: str) -> str:

@@ -13,6 +13,7 @@ from rag_app.services.accounts import Caller, SignedIn
 from rag_app.services.context import Context
 from rag_app.services.permissions import Actor, Role
 from rag_app.services.sessions import COOKIE
+from tests.api.promises import keeps_promises
 
 ORIGIN = "http://testserver"
 PASSWORD = "four unrelated words here"
@@ -40,7 +41,8 @@ class Cast:
     ) -> httpx.AsyncClient:
         """A client that sends these headers."""
         transport = httpx.ASGITransport(self.api, client=(ip, 50000))
-        made = httpx.AsyncClient(transport=transport, base_url=base, headers=headers)
+        hooks = {"response": [keeps_promises(self.api)]}
+        made = httpx.AsyncClient(transport=transport, base_url=base, headers=headers, event_hooks=hooks)
         return await self._clients.enter_async_context(made)
 
     async def browser(self, token: str = "", *, ip: str = "198.51.100.7") -> httpx.AsyncClient:
