@@ -150,7 +150,7 @@ async def _product(folder: Path, url: str, model_url: str) -> AsyncIterator[http
     await asyncio.to_thread(migration.upgrade, url)
     async with open_context(get_settings()) as context:
         await setup.create_first_owner(context, email=EMAIL, password=PASSWORD)
-    worker = asyncio.create_task(run_worker(get_settings()))
+    worker = asyncio.create_task(_work())
     listening = socket.create_server(("127.0.0.1", 0))
     process = _web(listening.fileno())
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -165,6 +165,11 @@ async def _product(folder: Path, url: str, model_url: str) -> AsyncIterator[http
         await asyncio.to_thread(process.wait, 30)
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
+
+
+async def _work() -> None:
+    async with open_context(get_settings()) as context:
+        await run_worker(context)
 
 
 def _web(descriptor: int) -> subprocess.Popen[bytes]:
