@@ -26,8 +26,8 @@ from rag_app.retrieval.passages import Passage, SearchResult
 from rag_app.telemetry import log
 
 EXTRACTIVE = "local/extractive"
-SAY_NO_BELOW = 0.3  # calibrated probability that the passages answer; below it an extractive answer says no
-SAY_NO_BELOW_WITH_MODEL = 0.2  # a model reads the passages itself and may still say no
+SAY_NO_BELOW = 0.25  # calibrated probability that the passages answer; below it an extractive answer says no
+SAY_NO_BELOW_WITH_MODEL = 0.15  # a model reads the passages itself and may still say no
 REWRITE_TIMEOUT_S = 6.0
 
 Search = Callable[[str, int], Awaitable[SearchResult]]
