@@ -10,7 +10,7 @@ from rag_app.retrieval.fusion import Candidate
 from rag_app.retrieval.proximity import Proximity, proximity
 from rag_app.retrieval.question import Question
 
-CLOSELY_READ = 12
+CLOSELY_READ = 10
 WINDOW_WEIGHT = 0.06
 PHRASE_WEIGHT = 0.06
 """Added to a fused score 0..1; chosen on training questions, see docs/retrieval.md."""

@@ -52,7 +52,11 @@ async def _finish(
         fused = fusion.fuse(candidates, dense_weight=_dense_weight(legs, scope))
         first = list(fusion.ranks(fused))[: scope.limit + SPARE_PASSAGES]
         found = await read_passages(connection, first, question=question, targets=targets, scope=scope)
-        scores = {each.passage_id: replace(each, fused=fused[each.passage_id]) for each in candidates}
+        scores = {
+            each.passage_id: replace(each, fused=fused[each.passage_id])
+            for each in candidates
+            if each.passage_id in found
+        }
         judged = rank(
             [found[each] for each in first if each in found],
             question,

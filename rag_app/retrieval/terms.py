@@ -25,11 +25,13 @@ _SNOWBALL = {
 
 # Scripts written without spaces between words: Thai, Lao, Myanmar, Khmer, kana, Han, Hangul (spaces part phrases).
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_TOKEN = re.compile(
-    rf"(?P<run>[{_UNSPACED}\U00020000-\U0003134f]+)"
-    rf"|(?P<number>\d{{1,3}}(?:[,\u202f\u00a0']\d{{3}})+(?:\.\d+)?(?!\w)|\d+(?:[.,]\d+)+(?!\w))"
-    rf"|(?P<word>[^\W{_UNSPACED}]+(?:[-.\u2010\u2011/:@+#&'\u2019][^\W{_UNSPACED}]+)*(?:\+\+|#)?)"
-)
+_RUN = f"[{_UNSPACED}\U00020000-\U0003134f]+"
+_NUMBER = r"\d{1,3}(?:[,\u202f\u00a0']\d{3})+(?:\.\d+)?(?!\w)|\d+(?:[.,]\d+)+(?!\w)"
+_LETTER = rf"[^\W{_UNSPACED}]"
+_WORD = rf"{_LETTER}+(?:[-.\u2010\u2011/:@+#&'\u2019]{_LETTER}+)*(?:\+\+|#)?"
+_TOKEN = re.compile(f"{_RUN}|{_NUMBER}|{_WORD}")
+_IS_RUN = re.compile(_RUN)
+_IS_NUMBER = re.compile(_NUMBER)
 _PART = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _IS_CAMEL = re.compile(r"[a-z][A-Z]")
@@ -44,15 +46,8 @@ def terms_of(text: str, language: str) -> list[str]:
     """
     code = language if language in _SNOWBALL else DEFAULT_LANGUAGE
     terms: list[str] = []
-    for found in _TOKEN.finditer(unicodedata.normalize("NFKC", text)):
-        kind = found.lastgroup
-        token = found.group()
-        if kind == "word":
-            terms.extend(_terms_of_word(token, code))
-        elif kind == "run":
-            terms.extend(_bigrams(token))
-        else:
-            terms.append(_plain_number(token))
+    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
+        terms.extend(_terms_of_token(token, code))
     return terms
 
 
@@ -73,6 +68,14 @@ def _stemmer(code: str) -> Stemmer.Stemmer:
 
 
 @lru_cache(maxsize=100_000)
+def _terms_of_token(token: str, code: str) -> tuple[str, ...]:
+    if _IS_RUN.fullmatch(token):
+        return tuple(_bigrams(token))
+    if _IS_NUMBER.fullmatch(token):
+        return (_plain_number(token),)
+    return _terms_of_word(token, code)
+
+
 def _terms_of_word(token: str, code: str) -> tuple[str, ...]:
     """A word as one stem; something composed (`ERR_CONN-104`, `maxTokens`, `IL-6`) whole and in parts."""
     whole = token[:MAX_TERM_CHARS].lower()
