@@ -15,7 +15,7 @@ from rag_app.security import JWT_LIFETIME_S, hash_token
 from rag_app.services import sessions, throttle
 from rag_app.services.context import Context
 from rag_app.services.passwords import check_new_password, hash_slowly, verify_slowly
-from rag_app.services.permissions import ROLES, Actor, Role
+from rag_app.services.permissions import ROLES, Actor, Role, permit_own_account
 from rag_app.telemetry import log
 
 _KEY_SEEN_EVERY = timedelta(minutes=5)
@@ -262,7 +262,8 @@ async def profile(context: Context, actor: Actor) -> Profile:
 
 
 async def rename(context: Context, actor: Actor, *, name: str) -> Profile:
-    """Change the actor's own name (1 to 100 characters). Raises InvalidInput."""
+    """Change the actor's own name (1 to 100 characters). Raises InvalidInput, and Forbidden for a limited key."""
+    permit_own_account(actor)
     async with context.transaction() as session:
         await session.execute(update(User).where(col(User.id) == actor.user_id).values(name=checked_name(name)))
     return await profile(context, actor)

@@ -71,6 +71,12 @@ def is_allowed(actor: Actor, action: Action) -> bool:
     return not actor.scopes or any(action in SCOPES.get(scope, frozenset()) for scope in actor.scopes)
 
 
+def permit_own_account(actor: Actor) -> None:
+    """Raise Forbidden for a key with scopes: none of them reaches the account of its owner."""
+    if actor.scopes:
+        raise Forbidden("This API key is limited to its scopes; it does not reach its owner's account.")
+
+
 def permit(actor: Actor, action: Action) -> None:
     """Raise Forbidden unless the actor may do this kind of thing.
 

@@ -15,7 +15,7 @@ from rag_app.database.people import Session
 from rag_app.errors import NotFound
 from rag_app.security import hash_token, new_token
 from rag_app.services.context import Context
-from rag_app.services.permissions import Actor
+from rag_app.services.permissions import Actor, permit_own_account
 
 COOKIE = "rag_session"
 SECURE_COOKIE = "__Host-rag_session"
@@ -121,7 +121,8 @@ def renewal(row: Session) -> datetime | None:
 
 
 async def list_sessions(context: Context, actor: Actor) -> list[SessionView]:
-    """The actor's own live sessions, newest first."""
+    """The actor's own live sessions, newest first. Raises Forbidden for a limited key."""
+    permit_own_account(actor)
     wanted = (
         select(Session)
         .where(
@@ -141,7 +142,8 @@ async def list_sessions(context: Context, actor: Actor) -> list[SessionView]:
 
 
 async def revoke_session(context: Context, actor: Actor, session_id: UUID) -> None:
-    """End one of the actor's own sessions. Raises NotFound for any other."""
+    """End one of the actor's own sessions. Raises NotFound for any other, Forbidden for a limited key."""
+    permit_own_account(actor)
     async with context.transaction() as session:
         row = await session.get(Session, session_id)
         if row is None or row.user_id != actor.user_id or not await end(session, session_id):

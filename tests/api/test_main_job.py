@@ -60,7 +60,9 @@ async def test_a_document_becomes_a_cited_answer(cast: Cast, program: httpx.Asyn
     base, document = await filled(cast, program)
     shown = (await program.get(f"{V1}/documents/{document}")).json()
     assert shown["status"] == "ready" and shown["passages"] >= 1 and shown["error"] is None
-    found = (await program.post(f"{V1}/knowledge-bases/{base}/search", json={"query": "when is the refund paid?"})).json()
+    found = (
+        await program.post(f"{V1}/knowledge-bases/{base}/search", json={"query": "when is the refund paid?"})
+    ).json()
     assert "five working days" in found["passages"][0]["text"]
     assert set(found["timings_ms"]) == {"embed", "dense", "lexical", "fuse", "rerank", "total"}
     answer = await program.post(
@@ -104,7 +106,9 @@ async def test_the_idempotency_key_replays_an_answer(cast: Cast, program: httpx.
 
 async def test_a_conversation_goes_on_and_belongs_to_one_person(cast: Cast, program: httpx.AsyncClient) -> None:
     base, _ = await filled(cast, program)
-    first = (await program.post(f"{V1}/knowledge-bases/{base}/chat", json={"message": "When is the refund paid?"})).json()
+    first = (
+        await program.post(f"{V1}/knowledge-bases/{base}/chat", json={"message": "When is the refund paid?"})
+    ).json()
     conversation = first["conversation_id"]
     await program.post(
         f"{V1}/knowledge-bases/{base}/chat", json={"message": "thanks!", "conversation_id": conversation}
@@ -139,9 +143,7 @@ async def test_two_questions_at_once_in_one_conversation_are_refused(cast: Cast,
     base, _ = await filled(cast, program)
     first = (await program.post(f"{V1}/knowledge-bases/{base}/chat", json={"message": "hello"})).json()
     body = {"message": "When is the refund paid?", "conversation_id": first["conversation_id"]}
-    answers = await asyncio.gather(
-        *(program.post(f"{V1}/knowledge-bases/{base}/chat", json=body) for _ in range(4))
-    )
+    answers = await asyncio.gather(*(program.post(f"{V1}/knowledge-bases/{base}/chat", json=body) for _ in range(4)))
     codes = sorted(answer.status_code for answer in answers)
     assert codes[0] == 200 and set(codes) <= {200, 409}
 
