@@ -17,8 +17,8 @@ export function Composer({ onSend, onStop, busy = false, disabled = false, last 
     box.style.height = `${box.scrollHeight}px`;
   }, [text]);
   useEffect(() => {
-    if (matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
-  }, [draft]);
+    if (!disabled && matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
+  }, [draft, disabled]);
   useEffect(() => {
     const stop = (event) => { if (event.key === "Escape" && busy && !event.defaultPrevented) onStop?.(); };
     addEventListener("keydown", stop);

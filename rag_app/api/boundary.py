@@ -18,6 +18,7 @@ _CLOSED = re.compile(r"/(_upload|_all_routes|_health|ping|auth-codespace)(/.*)?"
 _EVENTS = "/_event"
 _HOST = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _HASHED = re.compile(r"/assets/.+-[\w-]{6,}\.\w+")
+_FILE = re.compile(r"\.(?!html$)\w+$")
 _API = re.compile(r"/(api|v1|health|ready|metrics)(/.*)?")
 _STATUS = {InvalidInput: 400, NotFound: 404, TooLarge: 413}
 
@@ -152,14 +153,13 @@ class _Finish:
             self._started = True
             headers = list(message.get("headers", []))
             present = {name.lower() for name, _ in headers}
-            kind = next((value for name, value in headers if name.lower() == b"content-type"), b"")
-            for name, value in self._always(kind, message["status"]).items():
+            for name, value in self._always(message["status"]).items():
                 if name.encode() not in present:
                     headers.append((name.encode(), value.encode()))
             message = {**message, "headers": headers}
         await self._send(message)
 
-    def _always(self, kind: bytes, status: int) -> dict[str, str]:
+    def _always(self, status: int) -> dict[str, str]:
         path = self._scope["path"]
         found = {
             "x-request-id": self._request_id,
@@ -169,15 +169,16 @@ class _Finish:
             "cross-origin-opener-policy": "same-origin",
             "cross-origin-resource-policy": "same-origin",
             "x-frame-options": "DENY",
-            "content-security-policy": self._policy(path, kind),
+            "content-security-policy": self._policy(path),
             "cache-control": _caching(path, status),
         }
         if _is_secure(self._scope):
             found["strict-transport-security"] = "max-age=31536000"
         return found
 
-    def _policy(self, path: str, kind: bytes) -> str:
-        if _API.fullmatch(path) or not kind.startswith(b"text/html"):
+    def _policy(self, path: str) -> str:
+        # By the path, not by the kind of the answer: a 304 has no kind, and its headers replace those of the page.
+        if _API.fullmatch(path) or _FILE.search(path):
             return "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
         scripts = " ".join(("'self'", *self._pages.script_hashes(path)))
         socket = f"{'wss' if _is_secure(self._scope) else 'ws'}://{_host(self._scope)}"

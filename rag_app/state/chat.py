@@ -24,6 +24,7 @@ from rag_app.telemetry import log
 FLUSH_EVERY_S = 0.05
 CHECK_EVERY_S = 1.0
 MOST_SHOWN = 100
+BEGINNING = "One moment…"
 PHASES = {"searching": "Searching the documents…", "passages": "Reading what was found…"}
 
 
@@ -127,7 +128,7 @@ class ChatState(PassageViewState):
         question = as_text(question).strip()
         if self.running or not question or not self.target:
             return
-        self.problem, self.announcement, self.running, self.phase = "", "", True, PHASES["searching"]
+        self.problem, self.announcement, self.running, self.phase = "", "", True, BEGINNING
         self._show([*self.messages, MessageRow(id=f"asked-{len(self.messages)}", role="user", text=question)])
         yield
         fresh = not self.conversation
@@ -153,7 +154,7 @@ class ChatState(PassageViewState):
             self._close_view()
             started = await answers.regenerate(surroundings(), await self._actor(), as_id(self.last_answer))
             self._show([row for row in self.messages if row.id != self.last_answer])
-            self.running, self.run, self.phase = True, str(started.message_id), PHASES["searching"]
+            self.running, self.run, self.phase = True, str(started.message_id), BEGINNING
             target = ChatState.follow_run
         return target
 

@@ -82,6 +82,21 @@ async def test_a_page_may_run_its_own_inline_scripts_and_no_others(built: Path) 
     assert f"connect-src 'self' ws://{HOST};" in policy
 
 
+async def test_a_page_that_has_not_changed_keeps_its_policy(built: Path) -> None:
+    async def unchanged(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 304, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with browser(boundary(built)) as client:
+        first = (await client.get("/knowledge")).headers["content-security-policy"]
+    async with browser(Boundary(unchanged, read_built_pages(built), Surroundings())) as client:
+        again = (await client.get("/knowledge")).headers["content-security-policy"]
+        file = (await client.get("/icon.svg")).headers["content-security-policy"]
+    assert again == first
+    assert "script-src" not in file
+
+
 async def test_what_the_application_set_itself_stays(built: Path) -> None:
     async with browser(boundary(built)) as client:
         assert (await client.get("/own")).headers["content-security-policy"] == "default-src 'self'"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests import chromium
 from tests.provider_double import ProviderDouble
@@ -22,6 +22,7 @@ START_S = 120.0
 LINK = re.compile(r"https?://\S+/setup#\S+")
 EMAIL = "ada@example.com"
 PASSWORD = "four unrelated words here"
+expect.set_options(timeout=30_000)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def owner(product: Product) -> dict[str, str]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser profile of this test's own, nobody signed in."""
     opened = browser.new_context(viewport={"width": 1280, "height": 800})
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(30_000)
     yield opened
     opened.close()
 
@@ -135,3 +136,8 @@ def watched(page: Page, complaints: list[str]) -> Page:
         "console", lambda message: complaints.append(f"console: {message.text}") if message.type == "error" else None
     )
     return page
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The main job begins with the set-up, which there is only once."""
+    items.sort(key=lambda item: item.path.name != "test_main_job.py" if item.path.parent == Path(__file__).parent else 0)

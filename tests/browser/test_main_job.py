@@ -108,7 +108,7 @@ def _ask(page: Page, question: str) -> None:
     expect(field).to_be_enabled()
     field.fill(question)
     field.press("Enter")
-    expect(page.locator(".reply-foot")).to_have_count(before + 1, timeout=30_000)
+    expect(page.locator(".reply-foot")).to_have_count(before + 1)
     expect(page.get_by_role("status").filter(has_text="Answer:")).to_have_count(1)
 
 
