@@ -50,10 +50,14 @@ class PassageWeights:
     fused: float
 
 
-ANSWER_WITH_COSINE = AnswerWeights(-9.2, 3.1, 2.2, 7.4, 4.6, 4.2, 3.2)
-ANSWER_WITHOUT_COSINE = AnswerWeights(-7.0, 7.0, 3.0, 0.0, 4.6, 4.2, 3.2)
-PASSAGE_WITH_COSINE = PassageWeights(-9.0, 5.0, 3.0, 6.0)
-PASSAGE_WITHOUT_COSINE = PassageWeights(-8.0, 6.0, 0.0, 6.0)
+ANSWER_WITH_COSINE = AnswerWeights(
+    bias=-8.4, bm25_share=4.04, coverage=1.71, cosine=8.79, margin=2.1, window=2.76, phrases=4.47
+)
+ANSWER_WITHOUT_COSINE = AnswerWeights(
+    bias=-5.94, bm25_share=8.58, coverage=1.83, cosine=0.0, margin=1.06, window=1.86, phrases=5.23
+)
+PASSAGE_WITH_COSINE = PassageWeights(bias=-17.22, bm25_share=8.41, cosine=1.49, fused=13.08)
+PASSAGE_WITHOUT_COSINE = PassageWeights(bias=-16.13, bm25_share=11.29, cosine=0.0, fused=10.6)
 
 
 def relevance(features: Features) -> float:
