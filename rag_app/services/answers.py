@@ -19,6 +19,7 @@ from rag_app.database.conversations import Conversation, Message
 from rag_app.errors import Busy, Conflict, InvalidInput, NotFound, StreamExpired
 from rag_app.providers.completion_types import CompletionChunk, CompletionRequest
 from rag_app.providers.completions import complete
+from rag_app.providers.local_embedder import NAME as BUNDLED
 from rag_app.retrieval.passages import SearchResult
 from rag_app.services.bots import BotCard, get_bot
 from rag_app.services.context import Context
@@ -306,8 +307,8 @@ async def _engine(context: Context, actor: Actor, bot: BotCard, model: str) -> E
         return await search_passages(context, actor, bot.knowledge_base_ids, Query(query, limit))
 
     async def embed(texts: list[str]) -> Vectors:
-        local = context.settings.default_embedding_model
-        return await embed_texts(context, actor.workspace_id, local, texts, purpose="query")
+        # Hundreds of words and sentences per answer: always the bundled model, never a provider's.
+        return await embed_texts(context, actor.workspace_id, BUNDLED, texts, purpose="query")
 
     if model == EXTRACTIVE:
         return Engine(look_up, None, embed)
