@@ -20,6 +20,7 @@ from rag_app.ingestion.parsed import Cut, ParsedDocument
 from rag_app.ingestion.plain import parse_plain
 from rag_app.ingestion.sandbox import ParserPool
 from rag_app.ingestion.store import Prepared, publish
+from rag_app.ingestion.title import title_of
 from rag_app.ingestion.versions import (
     MOST_FAILURES,
     Claimed,
@@ -161,7 +162,10 @@ async def _parse(workshop: Workshop, claimed: Claimed) -> ParsedDocument:
     parsed = await workshop.pool.parse(
         path, filename=claimed.filename, media_type=claimed.media_type or None, timeout_s=workshop.parse_timeout_s
     )
-    return parsed if parsed.title else replace(parsed, title=claimed.title)
+    if claimed.kind == "page":
+        return parsed if parsed.title else replace(parsed, title=claimed.title)
+    title = title_of(given=claimed.title, filename=claimed.filename, found=parsed.title, is_paged=bool(parsed.pages))
+    return replace(parsed, title=title)
 
 
 def _parse_text(content: str, title: str) -> ParsedDocument:
