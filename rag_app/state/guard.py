@@ -11,7 +11,7 @@ from rag_app.errors import RagError
 from rag_app.services.permissions import is_allowed
 from rag_app.state.access import ACCESS, key_of
 from rag_app.state.identity import actor_of_headers, session_token
-from rag_app.state.session import SessionState
+from rag_app.state.session import SessionState, way_to_sign_in
 from rag_app.state.surroundings import surroundings
 from rag_app.telemetry import log
 
@@ -36,7 +36,7 @@ class Guard(rx.Middleware):
             headers = state.router.headers
             actor = await actor_of_headers(surroundings(), headers.cookie, headers.origin)
         except RagError:
-            return StateUpdate(events=Event.from_event_type(rx.redirect("/sign-in")))
+            return StateUpdate(events=Event.from_event_type(way_to_sign_in(state.router.url.path)))
         if need != "signed_in" and not is_allowed(actor, need):
             log.warning("event_refused", event=event.name, reason="role")
             return StateUpdate()

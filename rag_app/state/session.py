@@ -39,7 +39,7 @@ class SessionState(rx.State):
         try:
             await self._recognise()
         except RagError:
-            return self._to_sign_in()
+            return way_to_sign_in(self.router.url.path)
         return None
 
     @rx.event
@@ -77,11 +77,6 @@ class SessionState(rx.State):
         self.may_manage = is_allowed(actor, "people.manage")
         return actor
 
-    def _to_sign_in(self) -> Any:
-        """The way to the sign-in page and back here afterwards."""
-        path = self.router.url.path or "/"
-        return rx.redirect(f"/sign-in?next={quote(path)}")
-
     def _say(self, text: str, tone: str = "") -> None:
         """Show a notice; tone “bad” for what went wrong."""
         self.notices = [*self.notices[1 - MOST_NOTICES :], Notice(uuid4().hex[:8], text, tone)]
@@ -116,6 +111,11 @@ class SessionState(rx.State):
                 setattr(self, problem_var, sentence)
             else:
                 self._say(sentence, "bad")
+
+
+def way_to_sign_in(path: str) -> Any:
+    """To the sign-in page, and back to this path afterwards."""
+    return rx.redirect(f"/sign-in?next={quote(path or '/')}")
 
 
 def as_id(text: Any) -> UUID:

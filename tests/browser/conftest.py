@@ -140,4 +140,6 @@ def watched(page: Page, complaints: list[str]) -> Page:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The main job begins with the set-up, which there is only once."""
-    items.sort(key=lambda item: item.path.name != "test_main_job.py" if item.path.parent == Path(__file__).parent else 0)
+    items.sort(
+        key=lambda item: item.path.name != "test_main_job.py" if item.path.parent == Path(__file__).parent else 0
+    )

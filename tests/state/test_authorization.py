@@ -135,7 +135,7 @@ async def test_a_tab_that_kept_an_ended_session_is_sent_away(address: str, conte
     await accounts.sign_out(context, signed_in.token)
     async with tab(address, cookie=signed_in.token, path="/knowledge") as wire:
         updates = await wire.fire(_name("knowledge_list_state.load"))
-    assert redirects_of(updates) == ["/sign-in"]
+    assert redirects_of(updates) == ["/sign-in?next=/knowledge"]
     assert "Still here" not in str(wire.seen)
 
 
