@@ -51,13 +51,13 @@ class PassageWeights:
 
 
 ANSWER_WITH_COSINE = AnswerWeights(
-    bias=-8.4, bm25_share=4.04, coverage=1.71, cosine=8.79, margin=2.1, window=2.76, phrases=4.47
+    bias=-8.53, bm25_share=4.35, coverage=1.7, cosine=8.18, margin=2.18, window=3.25, phrases=4.15
 )
 ANSWER_WITHOUT_COSINE = AnswerWeights(
-    bias=-5.94, bm25_share=8.58, coverage=1.83, cosine=0.0, margin=1.06, window=1.86, phrases=5.23
+    bias=-6.25, bm25_share=8.5, coverage=1.79, cosine=0.0, margin=1.08, window=2.56, phrases=4.8
 )
 PASSAGE_WITH_COSINE = PassageWeights(bias=-17.22, bm25_share=8.41, cosine=1.49, fused=13.08)
-PASSAGE_WITHOUT_COSINE = PassageWeights(bias=-16.13, bm25_share=11.29, cosine=0.0, fused=10.6)
+PASSAGE_WITHOUT_COSINE = PassageWeights(bias=-16.04, bm25_share=11.28, cosine=0.0, fused=10.51)
 
 
 def relevance(features: Features) -> float:
