@@ -54,10 +54,14 @@ export function Unencrypted() {
     if (location.protocol === "http:") setKind(LOCAL.test(location.hostname) ? "local" : "open");
   }, []);
   if (!kind) return null;
-  const text = kind === "local"
-    ? "Not encrypted (http) – fine on this computer only"
-    : "This connection is not encrypted: passwords and documents can be read on the way. Put the server behind https.";
-  return <div className={kind === "local" ? "banner quiet" : "banner warn"} role="note">{text}</div>;
+  if (kind === "local") {
+    return <div className="banner quiet" role="note">Not encrypted (http)<span className="wide-text"> – fine on this computer only</span></div>;
+  }
+  return (
+    <div className="banner warn" role="note">
+      Not encrypted: passwords and documents can be read on the way.<span className="wide-text"> Put the server behind https.</span>
+    </div>
+  );
 }
 
 export function Theme() {

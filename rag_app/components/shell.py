@@ -145,13 +145,16 @@ def shell(*content: Any, here: str, session: ShellBinding, full: bool = False) -
 def gate_page(title: str, *content: Any, text: Any = "") -> rx.Component:
     """A page before sign-in: one card in the middle."""
     sentence = rx.el.p(text, class_name="muted") if text else rx.fragment()
-    return rx.el.main(
-        rx.el.div(
-            brand(),
-            rx.el.div(rx.el.h1(title), sentence, class_name="stack tight"),
-            *content,
-            class_name="card",
+    return rx.el.div(
+        Unencrypted.create(),
+        rx.el.main(
+            rx.el.div(
+                brand(),
+                rx.el.div(rx.el.h1(title), sentence, class_name="stack tight"),
+                *content,
+                class_name="card",
+            ),
+            class_name="gate",
         ),
-        rx.el.div(Unencrypted.create(), style={"position": "fixed", "inset": "0 0 auto 0"}),
-        class_name="gate",
+        class_name="gate-page",
     )

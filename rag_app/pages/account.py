@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from rag_app.components.browser import Age, Copy, Gate, SignOut
+from rag_app.components.browser import Age, Copy, Gate, SignOut, Theme
 from rag_app.components.furniture import badge, box, button, field, icon, page_head, problem, skeleton, text_input
 from rag_app.pages.frame import Page, framed
 from rag_app.state.account import AccountState
@@ -129,6 +129,7 @@ def content() -> rx.Component:
                         style={"list_style": "none", "padding": "0"},
                     ),
                     rx.el.div(
+                        Theme.create(),
                         SignOut.create(icon("log_out"), "Sign out of this browser", action="/api/v1/auth/session"),
                         style={"margin": "0 -10px"},
                     ),
