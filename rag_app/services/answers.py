@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -176,11 +176,12 @@ async def follow(context: Context, actor: Actor, message_id: UUID, *, after: int
         raise StreamExpired
     run = context.runs.get(message_id)
     source = _follow_here(run, after) if run else _follow_elsewhere(context, message_id, after)
-    async for event in source:
-        yield event
+    async with aclosing(source):  # a reader who goes away counts as gone at once
+        async for event in source:
+            yield event
 
 
-async def _follow_here(run: Run, after: int) -> AsyncIterator[Numbered]:
+async def _follow_here(run: Run, after: int) -> AsyncGenerator[Numbered, None]:
     run.readers += 1
     try:
         while True:
@@ -190,15 +191,15 @@ async def _follow_here(run: Run, after: int) -> AsyncIterator[Numbered]:
                 after = event[0]
                 if event[1] in ENDS:
                     return
-            if run.ended:
-                return
             if after >= len(run.events):
+                if run.ended:
+                    return
                 await changed.wait()
     finally:
         run.readers -= 1
 
 
-async def _follow_elsewhere(context: Context, message_id: UUID, after: int) -> AsyncIterator[Numbered]:
+async def _follow_elsewhere(context: Context, message_id: UUID, after: int) -> AsyncGenerator[Numbered, None]:
     beat = 0.0
     while True:
         async with context.transaction() as session:
@@ -221,8 +222,9 @@ async def _follow_elsewhere(context: Context, message_id: UUID, after: int) -> A
 async def finished(context: Context, actor: Actor, started: Started) -> Json:
     """Wait for the end of a run: the data of its last event, with `error` events as they are."""
     last: Numbered | None = None
-    async for event in follow(context, actor, started.message_id):
-        last = event
+    async with aclosing(follow(context, actor, started.message_id)) as events:
+        async for event in events:
+            last = event
     if last is None:
         raise StreamExpired
     return {"kind": last[1], **last[2]}
