@@ -22,6 +22,7 @@ from tests.pile import Paper
 ROOT = Path(__file__).resolve().parents[1]
 V1 = "/api/v1"
 PATIENCE_S = 90.0
+SENDERS = 3
 Role = Literal["supervisor", "web", "worker", "database"]
 
 
@@ -194,15 +195,16 @@ class Product:
 class Delivery:
     """Sends a pile from some threads, and again what got no answer, until everything was accepted."""
 
-    def __init__(self, product: Product, base: str, papers: list[Paper], *, threads: int = 3) -> None:
+    def __init__(self, product: Product, base: str, papers: list[Paper], *, keys: bool = False) -> None:
         self._product, self._base = product, base
         self._waiting = list(papers)
+        self._keys = keys
         self._lock = threading.Lock()
         self.accepted: dict[str, str] = {}  # file name -> id of the document
         self.statuses: list[int] = []
         self.unanswered = 0
         self.problems: list[str] = []
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(SENDERS)]
 
     def start(self) -> None:
         """Begin."""
@@ -222,9 +224,9 @@ class Delivery:
                 if not self._waiting or self.problems:
                     return
                 paper = self._waiting.pop(0)
-            self._deliver(paper, f"{self._base}-{paper.filename}")
+            self._deliver(paper, f"{self._base}-{paper.filename}" if self._keys else None)
 
-    def _deliver(self, paper: Paper, key: str) -> None:
+    def _deliver(self, paper: Paper, key: str | None) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
