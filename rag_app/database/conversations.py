@@ -35,9 +35,7 @@ class Bot(SQLModel, table=True):
     temperature: float | None = None
     memory: bool = True
     suggested_questions: list[str] = json_field(list)
-    implicit_knowledge_base_id: UUID | None = Field(
-        default=None, foreign_key="knowledge_bases.id", ondelete="CASCADE"
-    )
+    implicit_knowledge_base_id: UUID | None = Field(default=None, foreign_key="knowledge_bases.id", ondelete="CASCADE")
     created_at: datetime = moment()
     updated_at: datetime = moment()
 

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+import pytest
+
 from rag_app.errors import NotFound
 from rag_app.services.context import Context
 from rag_app.services.documents import (
@@ -18,8 +20,6 @@ from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, 
 from rag_app.services.paging import PageRequest
 from rag_app.services.search import Query, search_knowledge_base
 from tests.workspaces import make_actor, open_workshop, work_off
-
-import pytest
 
 GUIDE = b"""# Returns
 

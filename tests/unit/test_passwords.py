@@ -14,7 +14,8 @@ from rag_app.services.throttle import network_of
         "password12", "Password123", "P@ssw0rd123", "password1!", "passwordpassword", "iloveyou123", "welcome2024",
         "Welcome1234", "admin12345", "letmein1234", "changeme123", "aaaaaaaaaa", "1111111111", "abababababab",
         "abcdefghij", "qwerty12345", "qwerty123456", "football123", "sunshine12", "1q1q1q1q1q", "123123123123",
-        "monkey1234", "dragon12345", "princess123", "!!!password", "superman2023", "trustno1111", "zxcvbnm123", "a1b2c3d4e5f6g7",
+        "monkey1234", "dragon12345", "princess123", "!!!password", "superman2023", "trustno1111", "zxcvbnm123",
+        "a1b2c3d4e5f6g7",
     ],
 )  # fmt: skip
 def test_frequent_passwords_are_refused(password: str) -> None:
