@@ -1,6 +1,7 @@
 """The thread of one conversation: ask, follow the answer, stop, make it anew, judge it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -187,31 +188,32 @@ class ChatState(PassageViewState):
     async def _follow(self, run: str, token: str, events: AsyncIterator[Numbered]) -> None:
         gathered = _Gathered()
         reader = asyncio.create_task(gathered.read(events))
-        checked = 0.0
+        checked = time.monotonic()
         try:
-            while not reader.done() or gathered.fresh:
-                await asyncio.wait({reader}, timeout=FLUSH_EVERY_S)
-                checked += FLUSH_EVERY_S
-                if checked >= CHECK_EVERY_S:
-                    checked = 0.0
+            while not reader.done() or gathered.news.is_set():
+                await gathered.wait(reader, timeout_s=CHECK_EVERY_S)
+                if check := time.monotonic() - checked >= CHECK_EVERY_S:
+                    checked = time.monotonic()
                     if not await is_connected(token):
                         return
-                if not gathered.fresh and checked:
-                    continue
                 async with self:
                     if self.run != run:
                         return
-                    if not checked:
+                    if check:
                         await self._actor()  # a session that has ended sees nothing more
-                    if gathered.fresh:
-                        self.partial, self.phase = gathered.text, gathered.phase or self.phase
-                        if len(gathered.citations) != len(self.partial_citations):
-                            self.partial_citations = list(gathered.citations)
-                        gathered.fresh = False
+                    self._take_over(gathered)
+                await asyncio.sleep(FLUSH_EVERY_S)
             await reader
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
+
+    def _take_over(self, gathered: "_Gathered") -> None:
+        if gathered.news.is_set():
+            gathered.news.clear()
+            self.partial, self.phase = gathered.text, gathered.phase or self.phase
+            if len(gathered.citations) != len(self.partial_citations):
+                self.partial_citations = list(gathered.citations)
 
     async def _settle(self) -> None:
         """Put the answer among the messages, as the database has it."""
@@ -273,7 +275,13 @@ class _Gathered:
         self.text = ""
         self.phase = ""
         self.citations: list[CitationRow] = []
-        self.fresh = False
+        self.news = asyncio.Event()
+
+    async def wait(self, reader: "asyncio.Task[None]", *, timeout_s: float) -> None:
+        """Until there is something new, the reader has ended, or the time is over."""
+        coming = asyncio.ensure_future(self.news.wait())
+        await asyncio.wait({coming, reader}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        coming.cancel()
 
     async def read(self, events: AsyncIterator[Numbered]) -> None:
         """Take all events in, however fast they come."""
@@ -284,7 +292,7 @@ class _Gathered:
                 self.citations.append(citation_row(data))
             elif kind in PHASES:
                 self.phase = PHASES[kind]
-            self.fresh = True
+            self.news.set()
 
 
 def _rated(row: MessageRow, rating: int) -> MessageRow:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from rag_app.services.context import Context, open_context
 from rag_app.settings import Settings
 from tests import database_server
 
+UUID_ONE = UUID(int=1)
 SECRET = "a secret key that only the tests use"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,7 +67,7 @@ def address(server: tuple[str, Settings]) -> str:
 
 
 @pytest.fixture
-async def context(server: tuple[str, Settings]) -> AsyncIterator[Context]:
+async def web_context(server: tuple[str, Settings]) -> AsyncIterator[Context]:
     """The services on the database of the web process."""
     async with open_context(server[1]) as opened:
         yield opened

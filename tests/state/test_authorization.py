@@ -47,11 +47,11 @@ def test_a_name_stands_for_one_handler_only(handlers: dict[str, list[str]]) -> N
 
 
 async def test_a_stranger_gets_nothing_from_any_handler(
-    handlers: dict[str, list[str]], address: str, context: Context
+    handlers: dict[str, list[str]], address: str, web_context: Context
 ) -> None:
-    actor, _ = await owner(context)
-    await create_knowledge_base(context, actor, NewKnowledgeBase("Secret plans"))
-    before = await _fingerprint(context)
+    actor, _ = await owner(web_context)
+    await create_knowledge_base(web_context, actor, NewKnowledgeBase("Secret plans"))
+    before = await _fingerprint(web_context)
     sent = 0
     async with tab(address, path="/knowledge") as stranger:
         for name, parameters in handlers.items():
@@ -66,7 +66,7 @@ async def test_a_stranger_gets_nothing_from_any_handler(
     assert len(sent_away) == sent > 300
     assert {path.partition("?")[0] for path in sent_away} == {"/sign-in"}
     assert not _changes(vars_of(updates))
-    assert await _fingerprint(context) == before
+    assert await _fingerprint(web_context) == before
     assert "Secret plans" not in str(stranger.seen)
 
 
@@ -75,7 +75,7 @@ def _changes(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.startswith(("rx_router", "is_hydrated"))}
 
 
-async def _fingerprint(context: Context) -> tuple[Any, ...]:
+async def _fingerprint(web_context: Context) -> tuple[Any, ...]:
     tables = (
         "users",
         "knowledge_bases",
@@ -86,7 +86,7 @@ async def _fingerprint(context: Context) -> tuple[Any, ...]:
         "api_keys",
         "one_time_links",
     )
-    async with context.transaction() as session:
+    async with web_context.transaction() as session:
         counts = [
             (await session.execute(text(f"SELECT count(*), max(xmin::text::bigint) FROM {table}"))).one()
             for table in tables
@@ -95,10 +95,10 @@ async def _fingerprint(context: Context) -> tuple[Any, ...]:
 
 
 async def test_a_viewer_reaches_no_handler_beyond_the_role(
-    handlers: dict[str, list[str]], address: str, context: Context
+    handlers: dict[str, list[str]], address: str, web_context: Context
 ) -> None:
-    viewer, signed_in = await join(context, "viewer", "viewer@example.com")
-    before = await _fingerprint(context)
+    viewer, signed_in = await join(web_context, "viewer", "viewer@example.com")
+    before = await _fingerprint(web_context)
     refused = 0
     async with tab(address, cookie=signed_in.token, path="/people") as wire:
         for name, parameters in handlers.items():
@@ -112,17 +112,17 @@ async def test_a_viewer_reaches_no_handler_beyond_the_role(
     assert refused > 20
     assert not _changes(vars_of(updates))
     assert redirects_of(updates) == []
-    assert await _fingerprint(context) == before
+    assert await _fingerprint(web_context) == before
 
 
-async def test_an_open_tab_is_cut_off_when_its_session_ends(address: str, context: Context) -> None:
-    actor, signed_in = await owner(context)
-    await create_knowledge_base(context, actor, NewKnowledgeBase("Still here"))
+async def test_an_open_tab_is_cut_off_when_its_session_ends(address: str, web_context: Context) -> None:
+    actor, signed_in = await owner(web_context)
+    await create_knowledge_base(web_context, actor, NewKnowledgeBase("Still here"))
     load = _name("knowledge_list_state.load")
     async with tab(address, cookie=signed_in.token, path="/knowledge") as wire:
         assert "Still here" in str(await wire.fire(load))
-        await accounts.sign_out(context, signed_in.token)
-        await create_knowledge_base(context, actor, NewKnowledgeBase("Made later"))
+        await accounts.sign_out(web_context, signed_in.token)
+        await create_knowledge_base(web_context, actor, NewKnowledgeBase("Made later"))
         with pytest.raises(ConnectionClosed) as closed:
             await wire.updates(quiet_s=5)
     assert closed.value.rcvd is not None
@@ -130,27 +130,29 @@ async def test_an_open_tab_is_cut_off_when_its_session_ends(address: str, contex
     assert "Made later" not in str(wire.seen)
 
 
-async def test_a_tab_that_kept_an_ended_session_is_sent_away(address: str, context: Context) -> None:
-    _, signed_in = await owner(context)
-    await accounts.sign_out(context, signed_in.token)
+async def test_a_tab_that_kept_an_ended_session_is_sent_away(address: str, web_context: Context) -> None:
+    _, signed_in = await owner(web_context)
+    await accounts.sign_out(web_context, signed_in.token)
     async with tab(address, cookie=signed_in.token, path="/knowledge") as wire:
         updates = await wire.fire(_name("knowledge_list_state.load"))
     assert redirects_of(updates) == ["/sign-in?next=/knowledge"]
     assert "Still here" not in str(wire.seen)
 
 
-async def test_other_sessions_stay_open_when_one_ends(address: str, context: Context) -> None:
-    _, first = await owner(context)
-    _, second = await owner(context)
+async def test_other_sessions_stay_open_when_one_ends(address: str, web_context: Context) -> None:
+    _, first = await owner(web_context)
+    _, second = await owner(web_context)
     async with tab(address, cookie=second.token, path="/knowledge") as wire:
-        await accounts.sign_out(context, first.token)
+        await accounts.sign_out(web_context, first.token)
         await wire.updates(quiet_s=1)
         assert "Still here" in str(await wire.fire(_name("knowledge_list_state.load")))
 
 
-async def test_the_token_of_a_tab_does_not_give_its_memory_to_another_person(address: str, context: Context) -> None:
-    actor, signed_in = await owner(context)
-    await create_knowledge_base(context, actor, NewKnowledgeBase("For the owner alone"))
+async def test_the_token_of_a_tab_does_not_give_its_memory_to_another_person(
+    address: str, web_context: Context
+) -> None:
+    actor, signed_in = await owner(web_context)
+    await create_knowledge_base(web_context, actor, NewKnowledgeBase("For the owner alone"))
     async with tab(address, cookie=signed_in.token, path="/knowledge") as wire:
         assert "For the owner alone" in str(await wire.fire(_name("knowledge_list_state.load")))
         stolen = wire.token
@@ -160,8 +162,8 @@ async def test_the_token_of_a_tab_does_not_give_its_memory_to_another_person(add
 
 
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "null", "http://127.0.0.1"])
-async def test_a_foreign_page_cannot_connect(address: str, context: Context, origin: str | None) -> None:
-    _, signed_in = await owner(context)
+async def test_a_foreign_page_cannot_connect(address: str, web_context: Context, origin: str | None) -> None:
+    _, signed_in = await owner(web_context)
     with pytest.raises((InvalidStatus, ConnectionClosed)):
         async with tab(address, cookie=signed_in.token, origin=origin):
             pass

@@ -1,0 +1,106 @@
+"""Figures and texts as people read them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_app.services.documents import BlockRange, DocumentText, PageRange
+from rag_app.state import wording
+from rag_app.state.access import key_of
+from rag_app.state.account import browser_of
+from rag_app.state.chat_rows import without_sources
+from rag_app.state.document import MOST_CHARS, pipe_cells, read_blocks
+from rag_app.state.passage_view import page_at
+from rag_app.state.session import as_text
+from tests.state.conftest import UUID_ONE
+
+
+@pytest.mark.parametrize(
+    ("byte_count", "shown"),
+    [(None, "–"), (0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 KB"), (414_123, "414 KB"), (1_900_000, "1.9 MB")],
+)
+def test_sizes(byte_count: int | None, shown: str) -> None:
+    assert wording.size(byte_count) == shown
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_share_stays_between_nothing_and_all(part: float) -> None:
+    assert 0 <= wording.percent(part) <= 100
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "shown"), [(None, None, ""), (3, 3, "page 3"), (3, None, "page 3"), (3, 4, "pages 3–4")]
+)
+def test_pages(first: int | None, last: int | None, shown: str) -> None:
+    assert wording.pages(first, last) == shown
+
+
+def test_counts_times_and_money() -> None:
+    assert wording.counted(1, "document") == "1 document"
+    assert wording.counted(1234, "passage") == "1,234 passages"
+    assert wording.milliseconds(4.21) == "4.2 ms"
+    assert wording.milliseconds(173) == "173 ms"
+    assert wording.milliseconds(1530) == "1.5 s"
+    assert wording.money(1234) == "$0.0012"
+    assert wording.money(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "cells"),
+    [
+        ("| a | b |", ["a", "b"]),
+        ("|a||", ["a", ""]),
+        (r"| a \| b | c |", ["a | b", "c"]),
+        ("no table", None),
+        ("|", None),
+    ],
+)
+def test_cells_of_a_line(line: str, cells: list[str] | None) -> None:
+    assert pipe_cells(line) == cells
+
+
+def test_a_document_is_shown_as_it_was_read() -> None:
+    text = "Title\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\nEnd."
+    table = text.index("|"), text.rindex("|") + 1
+    blocks = (
+        BlockRange("heading", 0, 5, 1),
+        BlockRange("table", *table, 0),
+        BlockRange("paragraph", text.index("End"), len(text), 0),
+    )
+    pages = (PageRange(1, 0, table[0]), PageRange(2, table[0], len(text)))
+    shown, cut_short = read_blocks(DocumentText(UUID_ONE, text, pages, blocks))
+    assert not cut_short
+    assert [block.kind for block in shown] == ["page", "heading", "page", "table", "paragraph"]
+    assert shown[3].head == ["a", "b"]
+    assert shown[3].cells == [["1", "2"]]
+    assert shown[4].text == "End."
+
+
+def test_a_very_long_document_is_cut_short_and_says_so() -> None:
+    blocks = (BlockRange("paragraph", 0, 5, 0), BlockRange("paragraph", MOST_CHARS, MOST_CHARS + 5, 0))
+    shown, cut_short = read_blocks(DocumentText(UUID_ONE, "x" * (MOST_CHARS + 5), (), blocks))
+    assert cut_short
+    assert len(shown) == 1
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.data())
+def test_the_page_of_a_character(lengths: list[int], data: st.DataObject) -> None:
+    spans, start = [], 0
+    for number, length in enumerate(lengths, start=1):
+        spans.append(PageRange(number, start, start + length))
+        start += length
+    place = data.draw(st.integers(0, start - 1))
+    page = page_at(spans, place)
+    assert page is not None
+    assert spans[page - 1].char_from <= place < spans[page - 1].char_to
+    assert page_at([], place) is None
+
+
+def test_small_things() -> None:
+    agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Safari/537.36"
+    assert browser_of(agent) == "Chrome on Linux"
+    assert browser_of("") == "unknown"
+    assert without_sources("It is so [1]. And so [12][3].") == "It is so. And so."
+    assert key_of("reflex___state____state.rag_app___state___chat____chat_state.ask") == "chat_state.ask"
+    assert as_text({"a": 1}) == ""
+    assert as_text("x" * 10, 3) == "xxx"
