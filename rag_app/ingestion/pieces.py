@@ -59,6 +59,7 @@ def _covering(parsed: ParsedDocument) -> Iterator[Block]:
         end = min(block.char_to, len(parsed.text))
         if start > position:
             yield Block("paragraph", position, start)
+            position = start
         if end > start:
             yield Block(block.kind, start, end, block.level, block.header_to if block.header_to > start else 0)
             position = end

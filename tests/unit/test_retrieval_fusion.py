@@ -15,7 +15,12 @@ from rag_app.retrieval.neighbours import LONGEST_TEXT, MOST_JOINED, group
 from rag_app.retrieval.passages import Evidence
 from rag_app.retrieval.proximity import Proximity
 
-SCORES = st.lists(st.tuples(st.floats(0, 50), st.floats(-1, 1)), min_size=1, max_size=30)
+# Scores come out of Postgres as real numbers: differences far below that do not occur.
+SCORES = st.lists(
+    st.tuples(st.floats(0, 50), st.floats(-1, 1)).map(lambda pair: (round(pair[0], 6), round(pair[1], 6))),
+    min_size=1,
+    max_size=30,
+)
 
 
 def candidates(scores: list[tuple[float, float]]) -> list[Candidate]:
