@@ -37,6 +37,12 @@ class TextIn(Shape):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
+class MetadataIn(Shape):
+    """The metadata of files in a form."""
+
+    metadata: dict[str, Any]
+
+
 class DocumentsIn(Shape):
     """Texts or addresses; files come as multipart/form-data."""
 
@@ -236,12 +242,9 @@ def _label(part: Part) -> dict[str, Any]:
         return {part.name: part.value}
     if part.name == "metadata":
         try:
-            metadata = json.loads(part.value)
-        except ValueError as problem:
-            raise InvalidInput("metadata: a JSON object is expected", field="metadata") from problem
-        if not isinstance(metadata, dict):
-            raise InvalidInput("metadata: a JSON object is expected", field="metadata")
-        return {"metadata": metadata}
+            return MetadataIn(metadata=json.loads(part.value)).model_dump()
+        except (ValueError, RecursionError) as problem:
+            raise InvalidInput("metadata: a JSON object that can be stored is expected", field="metadata") from problem
     raise InvalidInput(f"Unknown form field “{part.name[:50]}”.", field=part.name[:50])
 
 

@@ -1,5 +1,6 @@
 """Reads a multipart body while it streams in: fields are kept small, files are handed on chunk by chunk."""
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -8,6 +9,8 @@ from python_multipart.exceptions import FormParserError
 
 from rag_app.errors import InvalidInput, TooLarge
 
+# It writes a line for each odd byte that a client sends; what is wrong is told to the client.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 LARGEST_FIELD = 100_000
 MOST_PARTS = 2000
 LARGEST_HEADER = 8192
@@ -125,7 +128,7 @@ class MultipartReader:
                 self._head.field_value += data
             elif kind == "header":
                 name = self._head.field_name.decode("latin-1").lower()
-                self._head.headers[name] = self._head.field_value.decode("utf-8", "replace")
+                self._head.headers[name] = self._head.field_value.decode("latin-1")  # back to bytes in `_part`
                 self._head.field_name = self._head.field_value = b""
             elif kind == "headers":
                 return self._head
@@ -152,7 +155,7 @@ class MultipartReader:
 
 
 def _part(head: _Head) -> Part:
-    raw = head.headers.get("content-disposition", "")
+    raw = head.headers.get("content-disposition", "").encode("latin-1")  # names inside it are UTF-8
     _, options = python_multipart.multipart.parse_options_header(raw)
     filename = options.get(b"filename")
     return Part(
