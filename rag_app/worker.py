@@ -26,7 +26,7 @@ from rag_app.telemetry import log
 
 CONCURRENCY = 2
 SWEEP_EVERY_S = 5.0
-SCHEDULE = {"merge": 20.0, "collect": 600.0}  # job -> every so many seconds
+SCHEDULE = {"merge": 20.0, "index": 60.0, "collect": 600.0}  # job -> every so many seconds
 
 
 def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
@@ -48,7 +48,10 @@ def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
     async def merge() -> None:
         await ingestion.merge_all_statistics(context)
 
-    return {"ingest": ingest, "erase": erase, "collect": collect, "merge": merge}
+    async def index() -> None:
+        await ingestion.tend_vector_indexes(context)
+
+    return {"ingest": ingest, "erase": erase, "collect": collect, "merge": merge, "index": index}
 
 
 async def run_worker(context: Context, *, started: asyncio.Event | None = None) -> None:

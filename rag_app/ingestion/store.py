@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-import numpy as np
 import psycopg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from rag_app.database.columns import new_id
 from rag_app.database.engine import transaction
-from rag_app.errors import Cancelled
+from rag_app.errors import Cancelled, ProviderError
+from rag_app.ingestion.embed import Vectors
 from rag_app.ingestion.parsed import Cut
 from rag_app.ingestion.versions import Claimed
 from rag_app.retrieval import store as search_store
@@ -81,6 +81,10 @@ _TASK_DONE = text(
     "result = jsonb_build_object('passages', v.passage_count, 'pages', v.page_count) "
     "FROM versions v WHERE v.knowledge_base_id = :kb AND v.id = ANY(:ids) AND t.version_id = v.id"
 )
+_WIDTH = text(
+    "UPDATE indexes SET dimensions = CASE WHEN dimensions = 0 THEN :width ELSE dimensions END WHERE id = :id "
+    "RETURNING dimensions"
+)
 _COPY = (
     "COPY passages (knowledge_base_id, id, workspace_id, document_id, version_id, ordinal, char_from, char_to, "
     "page_from, page_to, heading, context, text, language) FROM STDIN"
@@ -95,7 +99,7 @@ class Prepared:
     body: str
     language: str
     cuts: tuple[Cut, ...]
-    vectors: "np.ndarray[Any, np.dtype[np.float32]]"  # one row per cut
+    vectors: Vectors  # one row per cut
 
 
 async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
@@ -117,6 +121,7 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
             return set()
         if len(chosen) < len(batch):
             rows = await asyncio.to_thread(_search_rows, chosen, ids)
+        await _check_width(connection, first, batch[0].vectors)
         await _remove(connection, first.knowledge_base_id, [old for old in allowed.values() if old is not None])
         await _copy_passages(connection, chosen, ids)
         await search_store.insert_prepared(connection, rows)
@@ -124,6 +129,18 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
         for statement in (_ACTIVATE, _READY, _TASK_DONE):
             await connection.execute(statement, keys)
     return set(allowed)
+
+
+async def _check_width(connection: AsyncConnection, claimed: Claimed, vectors: Vectors) -> None:
+    """The first vectors of an index say how wide all of its vectors are. Raises ProviderError for others."""
+    if not len(vectors):
+        return
+    width = vectors.shape[1]
+    known = (await connection.execute(_WIDTH, {"id": claimed.index_id, "width": width})).scalar_one()
+    if known != width:
+        raise ProviderError(
+            f"{claimed.embedding_model} gave vectors of {width} numbers, but this knowledge base has vectors of {known}."
+        )
 
 
 async def _fence(connection: AsyncConnection, batch: Sequence[Prepared]) -> dict[UUID, UUID | None]:

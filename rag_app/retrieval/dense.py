@@ -89,6 +89,11 @@ async def indexes_that_want_hnsw(connection: AsyncConnection) -> list[tuple[int,
     return [(row.id, row.dimensions) for row in rows]
 
 
+async def orphaned_hnsw(connection: AsyncConnection) -> list[int]:
+    """Ids whose HNSW is left although the index itself is gone."""
+    return [int(row.id) for row in await connection.execute(_ORPHANED)]
+
+
 def _hnsw_statement(target: Target, *, filtered: bool) -> Any:
     # The planner takes the partial index only for the literal expression and condition it was built with.
     width, index_id = int(target.dimensions), int(target.index_id or 0)
@@ -111,6 +116,11 @@ _SEARCH = """
 _PLAIN = text(_SEARCH.format(filter=""))
 _FILTERED = text(_SEARCH.format(filter=passage_filter("e")))
 _EF_SEARCH = text("SELECT set_config('hnsw.ef_search', :value, false)")
+_ORPHANED = text("""
+    SELECT CAST(substr(c.relname, length('embeddings_hnsw_') + 1) AS bigint) AS id FROM pg_class c
+    WHERE c.relkind = 'i' AND c.relname ~ '^embeddings_hnsw_[0-9]+$'
+    AND NOT EXISTS (SELECT FROM indexes i WHERE 'embeddings_hnsw_' || i.id = c.relname)
+""")
 _WANTING = text("""
     SELECT i.id, i.dimensions FROM indexes i JOIN lexical_totals t ON t.knowledge_base_id = i.knowledge_base_id
     WHERE i.state = 'active' AND NOT i.has_hnsw AND i.dimensions <= :widest

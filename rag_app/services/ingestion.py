@@ -9,6 +9,7 @@ from rag_app.ingestion.pipeline import Workshop, ingest
 from rag_app.ingestion.store import remove_versions
 from rag_app.jobs.claims import ALIVE
 from rag_app.jobs.queue import SILENT_S
+from rag_app.retrieval.dense import build_hnsw, drop_hnsw, indexes_that_want_hnsw, orphaned_hnsw
 from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
 from rag_app.services.context import Context
 from rag_app.services.intake import INGEST, PRIORITY_PAGES
@@ -112,6 +113,18 @@ async def collect(context: Context) -> None:
         for key in orphans:
             removed += await context.files.delete_old(key, ORIGINAL_GRACE_H * 3600)
     log.info("collected", documents=len(deleted), originals=removed)
+
+
+async def tend_vector_indexes(context: Context) -> None:
+    """Job: build an HNSW where a knowledge base has grown large, and drop those of deleted ones."""
+    async with context.transaction() as session:
+        connection = await session.connection()
+        wanted, orphaned = await indexes_that_want_hnsw(connection), await orphaned_hnsw(connection)
+    for index_id in orphaned:
+        await drop_hnsw(context.engine, index_id=index_id)
+    for index_id, dimensions in wanted:
+        await build_hnsw(context.engine, index_id=index_id, dimensions=dimensions)
+        log.info("vector_index_built", index=index_id)
 
 
 async def merge_all_statistics(context: Context) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
 from rag_app.errors import NotFound
 from rag_app.services.context import Context
@@ -15,8 +16,14 @@ from rag_app.services.documents import (
     list_documents,
     retry_document,
 )
+from rag_app.services.ingestion import merge_all_statistics, tend_vector_indexes
 from rag_app.services.intake import IncomingFile, IncomingText, add_file, add_texts
-from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, get_knowledge_base
+from rag_app.services.knowledge import (
+    NewKnowledgeBase,
+    create_knowledge_base,
+    delete_knowledge_base,
+    get_knowledge_base,
+)
 from rag_app.services.paging import PageRequest
 from rag_app.services.search import Query, search_knowledge_base
 from tests.workspaces import make_actor, open_workshop, work_off
@@ -46,10 +53,10 @@ async def test_a_file_becomes_searchable_and_keeps_where_it_came_from(context: C
     assert (card.status, card.error) == ("ready", None)
     result = await search_knowledge_base(context, actor, base.id, Query("how long does a refund take?"))
     best = result.passages[0]
-    text = await document_text(context, actor, accepted.id)
+    shown = await document_text(context, actor, accepted.id)
     assert "five working days" in best.text
-    assert text.text[best.char_from : best.char_to] == best.text
-    assert (await document_passages(context, actor, accepted.id))[0].text in text.text
+    assert shown.text[best.char_from : best.char_to] == best.text
+    assert (await document_passages(context, actor, accepted.id))[0].text in shown.text
 
 
 async def test_a_bad_file_fails_with_a_reason_and_harms_no_other(context: Context) -> None:
@@ -109,3 +116,28 @@ async def test_a_deleted_document_is_gone_from_search_at_once(context: Context) 
         await work_off(context, workshop)
     page = await list_documents(context, actor, base.id, wanted=DocumentFilter(), page=PageRequest())
     assert [card.title for card in page.items] == ["Pepper."]
+
+
+async def test_a_large_knowledge_base_gets_a_vector_index_and_loses_it_when_it_goes(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_app.retrieval.dense.HNSW_FROM", 2)
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    async with open_workshop(context) as workshop:
+        await add_texts(context, actor, base.id, [IncomingText("Salt is white."), IncomingText("Pepper is black.")])
+        await work_off(context, workshop)
+    await merge_all_statistics(context)
+    await tend_vector_indexes(context)
+    assert await vector_indexes(context) == 1
+    found = await search_knowledge_base(context, actor, base.id, Query("what colour is pepper?", mode="dense"))
+    assert found.passages[0].text == "Pepper is black."
+    await delete_knowledge_base(context, actor, base.id)
+    await tend_vector_indexes(context)
+    assert await vector_indexes(context) == 0
+
+
+async def vector_indexes(context: Context) -> int:
+    async with context.transaction() as session:
+        found = await session.execute(text("SELECT count(*) FROM pg_class WHERE relname LIKE 'embeddings_hnsw_%'"))
+        return int(found.scalar_one())
