@@ -139,7 +139,7 @@ async def _check_width(connection: AsyncConnection, claimed: Claimed, vectors: V
     known = (await connection.execute(_WIDTH, {"id": claimed.index_id, "width": width})).scalar_one()
     if known != width:
         raise ProviderError(
-            f"{claimed.embedding_model} gave vectors of {width} numbers, but this knowledge base has vectors of {known}."
+            f"{claimed.embedding_model} gave vectors of {width} numbers, but here they have {known}."
         )
 
 
