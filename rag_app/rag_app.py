@@ -12,6 +12,7 @@ from rag_app.api.app import create_api
 from rag_app.api.boundary import Boundary, Surroundings
 from rag_app.api.built_pages import read_built_pages
 from rag_app.api.open_sockets import OpenSockets
+from rag_app.components.browser import Safe
 from rag_app.components.shell import gate_page
 from rag_app.pages import (
     account,
@@ -86,6 +87,11 @@ def _failed(exception: Exception) -> None:
     log.error("event_failed", error=type(exception).__name__)
 
 
+def _broke(exception: Exception) -> None:
+    """A browser reports that a page broke there; what it says is the browser's own, so only that much is kept."""
+    log.warning("page_broke", problem=str(exception)[:200])
+
+
 def _missing() -> rx.Component:
     return gate_page(
         "Nothing here", rx.el.a("Back to the start", href="/", class_name="btn"), text="This page does not exist."
@@ -96,9 +102,10 @@ app = WebApp(
     toaster=None,
     stylesheets=["/app.css"],
     html_lang="en",
-    app_wraps={},
+    app_wraps={(55, "Safe"): lambda _stateful: Safe.create()},
     api_transformer=[api],
     backend_exception_handler=_failed,
+    frontend_exception_handler=_broke,
     head_components=[
         rx.el.link(rel="icon", href="/icon.svg", type="image/svg+xml"),
         rx.el.meta(name="color-scheme", content="light dark"),

@@ -86,3 +86,11 @@ export function Ticker({ every = 2000, onTick }) {
   }, [every, onTick]);
   return null;
 }
+
+export function Later({ after = 8000, onTime }) {
+  useEffect(() => {
+    const timer = setTimeout(() => onTime?.(), after);
+    return () => clearTimeout(timer);
+  }, []);
+  return null;
+}

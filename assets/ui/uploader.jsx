@@ -67,12 +67,12 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
   };
   const add = (files) => {
     const fresh = [...files].map((file) => ({ id: (serial.current += 1), file }));
-    const fits = fresh.filter(({ file }) => file.size <= maxMb * 1048576);
+    const fits = fresh.filter(({ file }) => file.size <= maxMb * 1000000);
     queue.current.push(...fits);
     setRows((all) => [...fresh.map(({ id, file }) => ({
       id, name: file.webkitRelativePath || file.name, part: 0,
-      state: file.size <= maxMb * 1048576 ? "waiting" : "refused",
-      why: file.size <= maxMb * 1048576 ? "" : `Larger than ${maxMb} MB.`,
+      state: file.size <= maxMb * 1000000 ? "waiting" : "refused",
+      why: file.size <= maxMb * 1000000 ? "" : `Larger than ${maxMb} MB.`,
     })), ...all].slice(0, SHOWN));
     pump();
   };

@@ -174,3 +174,20 @@ class PaletteButton(_Own):
 
     library = "$/public/ui/palette.jsx"
     tag = "PaletteButton"
+
+
+class Later(_Own):
+    """Raises one event after some milliseconds."""
+
+    library = "$/public/ui/small.jsx"
+    tag = "Later"
+
+    after: rx.Var[int]
+    triggers = {"on_time": no_args_event_spec}
+
+
+class Safe(_Own):
+    """Shows a sentence in place of a page that broke."""
+
+    library = "$/public/ui/safe.jsx"
+    tag = "Safe"

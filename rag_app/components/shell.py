@@ -5,7 +5,7 @@ from typing import Any
 
 import reflex as rx
 
-from rag_app.components.browser import Palette, PaletteButton, SignOut, Theme, Unencrypted
+from rag_app.components.browser import Later, Palette, PaletteButton, SignOut, Theme, Unencrypted
 from rag_app.components.furniture import icon, sign_button
 
 
@@ -111,6 +111,11 @@ def _notices(session: ShellBinding) -> rx.Component:
             session.notices,
             lambda notice: rx.el.div(
                 rx.el.span(notice.text, class_name="grow"),
+                rx.cond(
+                    notice.tone == "bad",
+                    rx.fragment(),
+                    Later.create(after=8000, on_time=session.dismiss(notice.key)),
+                ),
                 sign_button("x", "Dismiss", look="plain square mini", on_click=session.dismiss(notice.key)),
                 class_name=f"notice {notice.tone}",
                 key=notice.key,

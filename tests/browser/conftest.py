@@ -32,6 +32,7 @@ class Product:
     address: str
     setup_link: str
     provider: ProviderDouble
+    pid: int
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +54,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
             )
         try:
             link = _wait_for_link(process, folder / "log")
-            yield Product(f"http://localhost:{port}", link, provider)
+            yield Product(f"http://localhost:{port}", link, provider, process.pid)
         finally:
             process.terminate()
             try:
