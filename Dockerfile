@@ -5,7 +5,7 @@ FROM python:3.11-slim-bookworm AS build
 WORKDIR /app
 ENV PIP_NO_CACHE_DIR=1
 COPY scripts scripts
-COPY requirements.txt requirements.txt
+COPY requirements.txt requirements-arm.txt ./
 RUN scripts/install
 COPY . .
 RUN scripts/build && .venv/bin/python -m compileall -q rag_app
