@@ -20,6 +20,7 @@ _HOST = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\
 _HASHED = re.compile(r"/assets/.+-[\w-]{6,}\.\w+")
 _FILE = re.compile(r"\.(?!html$)\w+$")
 _API = re.compile(r"/(api|v1|health|ready|metrics)(/.*)?")
+_SHARING = b"access-control-"
 _STATUS = {InvalidInput: 400, NotFound: 404, TooLarge: 413}
 
 
@@ -151,7 +152,8 @@ class _Finish:
             return
         if message["type"] == "http.response.start":
             self._started = True
-            headers = list(message.get("headers", []))
+            # The framework names origins of its own that may read answers; here no foreign page may.
+            headers = [each for each in message.get("headers", []) if not each[0].lower().startswith(_SHARING)]
             present = {name.lower() for name, _ in headers}
             for name, value in self._always(message["status"]).items():
                 if name.encode() not in present:

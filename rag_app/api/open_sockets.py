@@ -1,9 +1,11 @@
 """The websockets that are open in this process, and the end of those whose session has ended."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import psycopg
 
@@ -23,6 +25,8 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 SIGNED_OUT = 4401  # websocket close code: the session has ended
 CHECK_EVERY_S = 60.0  # also without a notification, should the listening connection have been away
 RECONNECT_S = 2.0
+# Who changes a password gets a new cookie with the answer; it should be there before the browser connects again.
+GRACE_S = 1.0
 
 
 @dataclass(eq=False)
@@ -66,7 +70,7 @@ class OpenSockets:
 
         self._open.add(entry)
         try:
-            await app(scope, receive_or_end, send_while_open)
+            await app(_bound_to_session(scope, entry.token), receive_or_end, send_while_open)
         finally:
             self._open.discard(entry)
 
@@ -97,10 +101,23 @@ class OpenSockets:
             await self.end_where_session_ended(context)
             while True:
                 async for _ in connection.notifies(timeout=CHECK_EVERY_S, stop_after=1):
-                    pass
+                    await asyncio.sleep(GRACE_S)
                 await self.end_where_session_ended(context)
 
 
 def _token(scope: Scope) -> str:
     cookies = "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"cookie")
     return token_in_cookies(cookies, encrypted=scope.get("scheme") in ("https", "wss")) or ""
+
+
+def _bound_to_session(scope: Scope, session_token: str) -> Scope:
+    """The token of a tab finds the memory of that tab, so it counts only together with the session it came with.
+
+    Whoever else brings it, from a log or a copied address, gets a memory of their own and none of the updates.
+    """
+    query = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
+    bound = [
+        (name, hashlib.sha256(f"{session_token}\0{value}".encode()).hexdigest() if name == "token" else value)
+        for name, value in query
+    ]
+    return {**scope, "query_string": urlencode(bound).encode()}

@@ -41,6 +41,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     kind = b"text/html; charset=utf-8" if path.endswith("/") or path == "/spa" else b"application/json"
     shown = f"{scope['scheme']} {path} {size} {(scope.get('client') or [''])[0]}".encode()
     headers = [(b"content-type", kind)]
+    if path == "/shared":
+        headers += [(b"access-control-allow-origin", b"http://localhost"), (b"Access-Control-Max-Age", b"600")]
     if path == "/own":
         headers.append((b"content-security-policy", b"default-src 'self'"))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -66,6 +68,13 @@ async def test_every_answer_carries_the_headers_that_protect_it(built: Path) -> 
             assert headers["referrer-policy"] == "same-origin"
             assert len(headers["x-request-id"]) == 24
             assert "strict-transport-security" not in headers
+
+
+async def test_no_foreign_page_may_read_an_answer_whatever_the_framework_says(built: Path) -> None:
+    async with browser(boundary(built)) as client:
+        answer = await client.get("/shared", headers={"Origin": "http://localhost"})
+    assert answer.status_code == 200
+    assert [name for name in answer.headers if name.startswith("access-control-")] == []
 
 
 async def test_a_page_may_run_its_own_inline_scripts_and_no_others(built: Path) -> None:

@@ -161,6 +161,19 @@ async def test_the_token_of_a_tab_does_not_give_its_memory_to_another_person(
         assert "ada@example.com" not in str(thief.seen)
 
 
+async def test_the_token_of_a_tab_does_not_route_what_is_under_way_to_another_person(
+    address: str, web_context: Context
+) -> None:
+    """Updates go to whom the server knows under a token, also before the first event: it must be another name."""
+    _, signed_in = await owner(web_context)
+    async with tab(address, cookie=signed_in.token, path="/knowledge", token="known-to-a-thief") as wire:
+        name = vars_of(wire.seen)["rx_router_session"]["client_token"]
+    async with tab(address, cookie=signed_in.token, path="/knowledge", token="known-to-a-thief") as again:
+        assert vars_of(again.seen)["rx_router_session"]["client_token"] == name
+    async with tab(address, token="known-to-a-thief") as thief:
+        assert vars_of(thief.seen)["rx_router_session"]["client_token"] not in (name, "known-to-a-thief")
+
+
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "null", "http://127.0.0.1"])
 async def test_a_foreign_page_cannot_connect(address: str, web_context: Context, origin: str | None) -> None:
     _, signed_in = await owner(web_context)
