@@ -149,6 +149,8 @@ def _quoted(value: object) -> str:
 # A registry of our own: tests build several applications in one process, and libraries stay out of /metrics.
 
 METRICS = CollectorRegistry(auto_describe=True)
+# What workers count; nobody can ask a worker, so the sums of all of them are kept in the database.
+WORKER_METRICS = CollectorRegistry(auto_describe=True)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 requests_total = Counter(
@@ -164,8 +166,8 @@ first_token_seconds = Histogram(
 search_seconds = Histogram("rag_search_seconds", "Time of one search", ("leg",), buckets=_SECONDS, registry=METRICS)
 tokens_total = Counter("rag_model_tokens_total", "Tokens read and written by models", ("kind",), registry=METRICS)
 cost_microusd_total = Counter("rag_model_cost_microusd_total", "Known cost of model calls", registry=METRICS)
-documents_total = Counter("rag_documents_total", "Documents that ended", ("outcome",), registry=METRICS)
-jobs_total = Counter("rag_jobs_total", "Jobs that ended", ("kind", "outcome"), registry=METRICS)
+documents_total = Counter("rag_documents_total", "Documents that ended", ("outcome",), registry=WORKER_METRICS)
+jobs_total = Counter("rag_jobs_total", "Jobs that ended", ("kind", "outcome"), registry=WORKER_METRICS)
 queue_depth = Gauge("rag_queue_depth", "Jobs that wait", registry=METRICS)
 
 
@@ -180,5 +182,5 @@ def timed(histogram: Histogram, *labels: str) -> Iterator[None]:
 
 
 def exposition() -> bytes:
-    """All figures in Prometheus' text format."""
+    """The figures of this process in Prometheus' text format, without those of workers."""
     return generate_latest(METRICS)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from rag_app.egress import Egress, Rules
@@ -19,13 +20,15 @@ from rag_app.jobs.schedule import ScheduleBook
 from rag_app.services import ingestion
 from rag_app.services.context import Context, open_context
 from rag_app.services.embedding import Vectors, embed_texts
+from rag_app.services.figures import Tally
 from rag_app.services.health import readiness
 from rag_app.services.runs import end_abandoned_runs
 from rag_app.settings import Settings
-from rag_app.telemetry import log
+from rag_app.telemetry import jobs_total, log
 
 CONCURRENCY = 2
 SWEEP_EVERY_S = 5.0
+RESUMED_BY_SWEEPER = frozenset({"ingest"})  # its versions were let go and get another attempt
 SCHEDULE = {"merge": 20.0, "index": 60.0, "collect": 600.0}  # job -> every so many seconds
 
 
@@ -34,10 +37,7 @@ def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
 
     async def ingest(knowledge_base_id: str, versions: list[str]) -> None:
         ids = [UUID(each) for each in versions]
-        try:
-            await ingestion.ingest_versions(context, workshop, UUID(knowledge_base_id), ids)
-        except Exception:  # the door: the versions were let go, the sweeper gives them another attempt
-            log.exception("job_failed", job="ingest")
+        await ingestion.ingest_versions(context, workshop, UUID(knowledge_base_id), ids)
 
     async def erase(knowledge_base_id: str, document_id: str) -> None:
         await ingestion.erase_document(context, UUID(knowledge_base_id), UUID(document_id))
@@ -51,7 +51,34 @@ def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
     async def index() -> None:
         await ingestion.tend_vector_indexes(context)
 
-    return {"ingest": ingest, "erase": erase, "collect": collect, "merge": merge, "index": index}
+    jobs: dict[str, JobFunction] = {
+        "ingest": ingest,
+        "erase": erase,
+        "collect": collect,
+        "merge": merge,
+        "index": index,
+    }
+    tally = Tally()
+    return {name: _counted(name, job, context, tally) for name, job in jobs.items()}
+
+
+def _counted(name: str, job: JobFunction, context: Context, tally: Tally) -> JobFunction:
+    """The job, with its end counted."""
+
+    async def run(**arguments: Any) -> None:
+        outcome = "failed"
+        try:
+            await job(**arguments)
+            outcome = "done"
+        except Exception:
+            log.exception("job_failed", job=name)
+            if name not in RESUMED_BY_SWEEPER:
+                raise
+        finally:
+            jobs_total.labels(name, outcome).inc()
+            await tally.publish(context)
+
+    return run
 
 
 async def run_worker(context: Context, *, started: asyncio.Event | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Tables of background work that a person can watch."""
+"""Tables of background work: what a person can watch, and what workers have counted."""
 
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,15 @@ from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
 from rag_app.database.columns import id_field, json_field, moment
+
+
+class Figure(SQLModel, table=True):
+    """What all workers together have counted under one name and set of labels."""
+
+    __tablename__ = "figures"
+    name: str = Field(primary_key=True)
+    labels: str = Field(primary_key=True)  # a JSON object with sorted keys
+    value: float
 
 
 class Task(SQLModel, table=True):

@@ -13,7 +13,7 @@ from rag_app.retrieval.dense import build_hnsw, drop_hnsw, indexes_that_want_hns
 from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
 from rag_app.services.context import Context
 from rag_app.services.intake import INGEST, PRIORITY_PAGES
-from rag_app.telemetry import log
+from rag_app.telemetry import documents_total, log
 
 SWEEP_LOCK = 0x5357_4545  # one sweeper at a time
 ORIGINAL_GRACE_H = 1
@@ -66,6 +66,8 @@ async def ingest_versions(
 ) -> None:
     """Job: bring versions to their end; those that must wait come back later."""
     outcome = await ingest(workshop, knowledge_base_id, versions)
+    documents_total.labels("ready").inc(outcome.ready)
+    documents_total.labels("failed").inc(outcome.failed)
     if outcome.waiting:
         arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(each) for each in outcome.waiting]}
         await context.queue.defer(INGEST, arguments, priority=PRIORITY_PAGES, after_s=outcome.wait_s)

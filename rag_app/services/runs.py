@@ -1,6 +1,7 @@
 """Runs of answers: a run belongs to its message. It writes events; any process can follow them."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from json import dumps
@@ -8,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import text
 
-from rag_app.chat.events import Event, Failed
+from rag_app.chat.events import Event, Failed, Token
 from rag_app.errors import RagError
 from rag_app.services.context import Context
 from rag_app.services.run_registry import Run
 from rag_app.services.wire import Json, event_json
-from rag_app.telemetry import log
+from rag_app.telemetry import answers_total, first_token_seconds, log
 
 FLUSH_EVERY_S = 0.2
 NO_READER_S = 60.0
@@ -73,11 +74,17 @@ async def _drive(context: Context, run: Run, events: AsyncGenerator[Event, None]
         if not run.ended:
             _, data = event_json(STOPPED, conversation_id=run.conversation_id, message_id=run.message_id)
             run.add("error", data if status == "stopped" else {**data, "code": "interrupted"})
+        abstained = run.events[-1][2].get("abstained", False)
+        answers_total.labels("abstained" if abstained else status).inc()
         await asyncio.shield(_finish(context, run, status))
 
 
 async def _consume(run: Run, events: AsyncIterator[Event]) -> str:
+    started, waiting = time.perf_counter(), True
     async for event in events:
+        if waiting and isinstance(event, Token):
+            waiting = False
+            first_token_seconds.observe(time.perf_counter() - started)
         kind, data = event_json(event, conversation_id=run.conversation_id, message_id=run.message_id)
         run.add(kind, data)
     return "failed" if run.events[-1][1] == "error" else "done"

@@ -16,6 +16,7 @@ from rag_app.services.context import Context
 from rag_app.services.embedding import Vectors, embed_texts
 from rag_app.services.knowledge import require_visible
 from rag_app.services.permissions import Actor, permit
+from rag_app.telemetry import search_seconds
 
 LONGEST_QUERY = 4000
 MOST_RESULTS = 100
@@ -67,7 +68,11 @@ async def search_passages(
         embed=embed,
         dense_weight=dense_weight(model),
     )
-    return await search(context.engine, query.text, scope)
+    result = await search(context.engine, query.text, scope)
+    for leg, took_ms in result.timings_ms.items():
+        if took_ms is not None:
+            search_seconds.labels(leg).observe(took_ms / 1000)
+    return result
 
 
 def check_query(query: Query) -> None:

@@ -141,5 +141,5 @@ def test_time_is_observed_also_when_the_block_fails() -> None:
 
 
 def test_figures_can_be_read() -> None:
-    telemetry.documents_total.labels("ready").inc()
-    assert b'rag_documents_total{outcome="ready"}' in telemetry.exposition()
+    telemetry.answers_total.labels("done").inc()
+    assert b'rag_answers_total{outcome="done"}' in telemetry.exposition()
