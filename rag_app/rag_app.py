@@ -72,11 +72,13 @@ async def surroundings() -> AsyncIterator[None]:
         api.state.context = context
         watch = asyncio.create_task(sockets.watch(context))
         warming = asyncio.create_task(warm_up(context))
+        living = asyncio.create_task(context.claim.keep())
         try:
             yield
         finally:
             watch.cancel()
             warming.cancel()
+            living.cancel()
             await cool_down()
             provide(None)
             api.state.context = None

@@ -50,8 +50,8 @@ def _paper(number: int, dice: random.Random, seed: int) -> Paper:
 
 
 def _letters(number: int) -> str:
-    """A number as letters: digits would be cut into words of their own."""
-    return "".join(chr(ord("a") + int(digit)) for digit in str(number))
+    """A number as letters of one length: digits would be cut into words of their own."""
+    return "".join(chr(ord("a") + int(digit)) for digit in f"{number:07}")
 
 
 def _markdown(paragraphs: list[str]) -> bytes:

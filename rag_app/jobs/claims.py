@@ -1,4 +1,4 @@
-"""Shows which workers live: each holds an advisory lock for as long as its connection to the database lasts."""
+"""Shows which processes live: each holds an advisory lock for as long as its connection to the database lasts."""
 
 import asyncio
 import secrets
@@ -9,7 +9,7 @@ from rag_app.database.engine import without_driver
 from rag_app.telemetry import log
 
 LOCK_CLASS = 0x7261  # "ra": the first of the two numbers of the lock
-# The condition that the worker `{column}` names is alive; for statements that look for abandoned work.
+# The condition that the process `{column}` names is alive; for statements that look for abandoned work.
 ALIVE = (
     "EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 29281 AND granted "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
@@ -22,7 +22,7 @@ SILENT_S = 20
 
 
 class Claim:
-    """This worker's sign of life. A claim that was lost never comes back: the next one has another number.
+    """This process's sign of life. A claim that was lost never comes back: the next one has another number.
 
     What was claimed under the old number is therefore given to somebody, and the attempt under way is fenced off.
     """
@@ -36,6 +36,11 @@ class Claim:
         """The number of the claim; waits until the lock is held."""
         await self._held.wait()
         return self._number
+
+    @property
+    def number_if_held(self) -> int | None:
+        """The number of the claim at this moment; None while it is not held."""
+        return self._number if self._held.is_set() else None
 
     async def keep(self) -> None:
         """Hold the lock until cancelled; taken anew when the database was away."""

@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.database.engine import open_engine, resolve_url, transaction
 from rag_app.database.files import FileStore, open_files
+from rag_app.jobs.claims import Claim
 from rag_app.jobs.queue import Queue
 from rag_app.security import KeyRing, secret_key_of
 from rag_app.services.run_registry import RunRegistry
@@ -25,6 +26,7 @@ class Context:
     files: FileStore
     keys: KeyRing
     url: str = field(repr=False)
+    claim: Claim  # the sign of life of this process; held only where somebody keeps it
     runs: RunRegistry = field(default_factory=RunRegistry)
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
@@ -43,7 +45,9 @@ async def open_context(settings: Settings, *, url: str | None = None, pool_size:
     queue = Queue(settings.database_direct_url or url)
     try:
         await queue.open()
-        context = Context(settings, engine, queue, open_files(settings), keys, url)
+        context = Context(
+            settings, engine, queue, open_files(settings), keys, url, Claim(settings.database_direct_url or url)
+        )
         try:
             yield context
         finally:

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, or_
+from sqlalchemy import delete, or_, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import and_, col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.database.columns import new_id, now
 from rag_app.database.people import IdempotencyRecord
+from rag_app.jobs.claims import ALIVE
 from rag_app.services.context import Context
 
 KEPT_FOR = timedelta(hours=24)
@@ -21,6 +22,9 @@ HEARTBEAT_S = 5.0
 # A claim without a sign of life for this long belongs to a process that died; the work may be done again.
 STALE_AFTER = timedelta(seconds=20)
 _PURGED_AT_ONCE = 100
+_PROCESS = "idempotency_records.response->>'by'"
+# Until there is an answer, its place holds the number of the process that is at it.
+_LEFT_BEHIND = text(f"({_PROCESS} IS NOT NULL AND NOT {ALIVE.format(column=_PROCESS)})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,20 @@ class Earlier:
 async def claim(context: Context, place: Place) -> UUID | Earlier:
     """Claim a place for the work about to begin: its id, or what came before at this place."""
     moment = now()
-    fresh = {"id": new_id(), "body_hash": b"", "created_at": moment}
+    by = context.claim.number_if_held
+    fresh = {"id": new_id(), "body_hash": b"", "created_at": moment, "response": {"by": by} if by else None}
     record = IdempotencyRecord
     abandoned = and_(
-        col(record.status).is_(None), col(record.message_id).is_(None), col(record.created_at) < moment - STALE_AFTER
+        col(record.status).is_(None),
+        col(record.message_id).is_(None),
+        or_(col(record.created_at) < moment - STALE_AFTER, _LEFT_BEHIND),
     )
     statement = (
         insert(record)
         .values(scope=place.scope, route=place.route, key=place.key, **fresh)
         .on_conflict_do_update(
             index_elements=["scope", "route", "key"],
-            set_={**fresh, "status": None, "response": None, "message_id": None},
+            set_={**fresh, "status": None, "message_id": None},
             where=or_(col(record.created_at) < moment - KEPT_FOR, abandoned),
         )
         .returning(col(record.id))

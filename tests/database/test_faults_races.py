@@ -17,6 +17,7 @@ from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.pipeline import Workshop, ingest
 from rag_app.ingestion.sandbox import ParserPool
 from rag_app.jobs.claims import Claim
+from rag_app.services import idempotency
 from rag_app.services.context import Context
 from rag_app.services.documents import delete_document, get_document, retry_document
 from rag_app.services.embedding import Vectors
@@ -379,6 +380,17 @@ async def test_a_version_whose_job_was_lost_is_found(desk: Desk) -> None:
     async with open_workshop(context) as workshop:
         await work_off(context, workshop)
     assert (await one(context, "SELECT state FROM versions"))[0] == "ready"
+
+
+async def test_a_request_left_behind_by_a_dead_process_may_be_sent_again_at_once(context: Context) -> None:
+    place = idempotency.Place("user:somebody", "/somewhere", "once")
+    async with alive(context) as claim:
+        serving = replace(context, claim=claim)
+        first = await idempotency.claim(serving, place)
+        assert isinstance(first, UUID)
+        assert isinstance(await idempotency.claim(context, place), idempotency.Earlier)  # it is still at work
+    second = await idempotency.claim(context, place)
+    assert isinstance(second, UUID) and second != first
 
 
 async def test_an_original_uploaded_anew_survives_the_collector(context: Context) -> None:
