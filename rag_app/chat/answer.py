@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rag_app.chat import phrases, prompt
+from rag_app.chat.appearance import shown
 from rag_app.chat.citations import CitationList
 from rag_app.chat.events import Citation, Cited, Done, Event, Failed, Found, Searching, Token, Usage
-from rag_app.chat.extractive import Selected, candidates, select, shown_text
+from rag_app.chat.extractive import Selected, candidates, select
 from rag_app.chat.history import Turn, accepted_rewrite, needs_context, rewrite_locally, rewrite_request
 from rag_app.chat.lexicon import language_of
 from rag_app.chat.refusal import says_not_found
@@ -258,13 +259,13 @@ async def _quoted(run: _Run, query: str, result: SearchResult) -> AsyncGenerator
     text = ""
     for at, each in enumerate(chosen):
         passage: Passage = result.passages[each.passage]
-        shown = shown_text(passage.text[each.span.start : each.span.end])
-        lead = "\n\n" if at else ""
-        start = len(text) + len(lead)
-        n, fresh = listed.add(each.passage, each.span, place=Span(start, start + len(shown)))
+        said, block = shown(passage.text, each.quote)
+        gap = "\n\n" if at else ""
+        start = len(text) + len(gap)
+        n, fresh = listed.add(each.passage, each.quote.span, place=Span(start, start + len(said or block)))
         if fresh is not None:
             yield Cited(fresh)
-        piece = f"{lead}{shown} [{n}]"
+        piece = f"{gap}{said} [{n}]\n\n{block}".rstrip() if said else f"{gap}{block}\n\n[{n}]"
         text += piece
         yield Token(piece)
     closing = f"\n\n{phrases.notice(run.language)}"

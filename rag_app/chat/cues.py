@@ -1,11 +1,11 @@
-"""What kind of answer a question asks for (a person, a time, a number, a place) and whether a sentence offers one."""
+"""What kind of answer a question asks for (a person, a time, a number, steps) and whether a sentence offers one."""
 
 import re
 from typing import Literal
 
 from rag_app.chat.facts import Facts
 
-Kind = Literal["person", "time", "number", "place", "reason", "other"]
+Kind = Literal["person", "time", "number", "place", "reason", "steps", "other"]
 
 _OF = r"\b(?:what|which) (?:\w+ )?"
 _ASKS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
@@ -52,6 +52,17 @@ _ASKS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             r"なぜ|为什么|為什麼",
         ),
     ),
+    (
+        "steps",
+        (
+            r"\bhow (?:do|can|could|should|would|may|must) (?:i|we|you|one|someone|somebody|people)\b|\bhow to\b",
+            r"\bwhat (?:do|can|could|should|must) (?:i|we|you|one) (?:have to |need to )?do\b",
+            r"\bwie (?:\w+ )?(?:ich|man|wir)\b|\bwas (?:muss|soll|kann) (?:ich|man) tun\b",
+            r"\bhoe (?:\w+ )?(?:ik|je|men|we)\b",
+            r"\bcomment (?:puis-je|faire|peut-on|dois-je|on)\b|\bc[oó]mo (?:puedo|se|hago|posso|faço|devo)\b",
+            r"\bcome (?:posso|si|faccio|devo)\b|どうやって|どうすれば|怎么|如何",
+        ),
+    ),
 )
 _CUES = tuple((kind, re.compile("|".join(patterns))) for kind, patterns in _ASKS)
 
@@ -75,6 +86,16 @@ _REASON = re.compile(
     r"damit|deshalb|wegen|parce que|car|afin|porque|para que|pois|perché|poiché|omdat|zodat)\b|ため|から|因为|由于",
     re.IGNORECASE,
 )
+_STEP = re.compile(
+    r"`[^`]+`|^\W*(?:(?:to|if|when|in|on|under|at) [^,]{3,90}, )?(?:please |then |first,? |next,? |now |simply |just )?"
+    r"(?:open|click|press|select|choose|pick|run|use|set|enter|type|send|go to|navigate|install|copy|paste|upload|add|"
+    r"create|make|call|pass|put|give|provide|include|specify|start|stop|restart|enable|disable|turn|switch|remove|delete|"
+    r"change|replace|rename|save|download|drag|log in|sign in|sign up|visit|follow|check|ask|write|begin|try|ensure|"
+    r"öffne\w*|klick\w*|wähle\w*|drück\w*|gib|geben sie|starte\w*|ouvr\w*|cliqu\w*|choisi\w*|saisi\w*|abr[ae]\w*|haga|"
+    r"seleccion\w*|selecion\w*|cliqu\w*|apri\w*|clicca\w*|scegli\w*|klik\w*|kies|druk)\b|"
+    r"\byou (?:can|must|need|have to)\b",
+    re.IGNORECASE,
+)
 
 
 def asked_kind(question: str) -> Kind:
@@ -96,4 +117,6 @@ def offers(kind: Kind, sentence: str, *, there: Facts, asked: Facts) -> bool | N
         return bool(_PLACE.search(sentence)) and any(name not in asked.words for name in there.names)
     if kind == "reason":
         return bool(_REASON.search(sentence))
+    if kind == "steps":
+        return bool(_STEP.search(sentence))
     return None

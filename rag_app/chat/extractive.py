@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag_app.chat.relevance import WEIGHTS, Candidate, Vectors, features
-from rag_app.chat.sentences import Span, split
+from rag_app.chat.quotable import Quotable, quotables
+from rag_app.chat.relevance import WEIGHTS, Candidate, Numbers, Vectors, features
 from rag_app.retrieval.passages import Passage, SearchResult
 
 MOST_SENTENCES = 3
@@ -17,30 +17,27 @@ _SHORTEST = 12  # characters of a sentence worth quoting; fewer where words are 
 _SHORTEST_UNSPACED = 5
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
-_OWN_MARKERS = re.compile(r"\s*\[(?:\d+(?:[-–,]\s?\d+)*|(?<=[\w.,]\[)[a-z]|note \d+|citation needed)\]")
-_MARKS = re.compile(r"^[ \t]*(?:#{1,6}|>|[-*•‣])[ \t]+|[*`|]+|~~|</?[a-zA-Z!][^<>]{0,200}>", re.MULTILINE)
-
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """A sentence chosen for the answer, `passages[passage].text[span.start:span.end]`, with its score."""
+    """A stretch chosen for the answer, `passages[passage].text[quote.span.start:quote.span.end]`, with its score."""
 
     passage: int
-    span: Span
+    quote: Quotable
     score: float
 
 
 def candidates(passages: Sequence[Passage]) -> list[Candidate]:
-    """Every sentence worth quoting of the best passages, in the order found; the same words count once."""
+    """Everything worth quoting of the best passages, in the order found; the same words count once."""
     found = []
     seen: set[str] = set()
     for index, passage in enumerate(passages[:PASSAGES]):
-        for span in split(passage.text):
-            text = passage.text[span.start : span.end]
+        for quote in quotables(passage.text, f"{passage.title} › {passage.heading}"):
+            text = passage.text[quote.span.start : quote.span.end]
             shortest = _SHORTEST_UNSPACED if _UNSPACED.search(text) else _SHORTEST
             if len(text) >= shortest and text not in seen:
                 seen.add(text)
-                found.append(Candidate(index, span, text))
+                found.append(Candidate(index, quote, text))
     return found
 
 
@@ -56,13 +53,23 @@ def select(
     if not found:
         return ()
     scores = features(question, result, found, vectors=vectors, language=language) @ np.array(WEIGHTS)
-    order = [int(at) for at in np.argsort(-scores, kind="stable")[:MOST_SENTENCES]]
-    best, *others = [at for at in order if scores[order[0]] - scores[at] <= GAP]
-    reading = sorted(others, key=lambda at: (found[at].passage, found[at].span.start))
-    return tuple(Selected(found[at].passage, found[at].span, float(scores[at])) for at in (best, *reading))
+    best, *others = chosen(found, scores)
+    reading = sorted(others, key=lambda at: (found[at].passage, found[at].quote.span.start))
+    return tuple(Selected(found[at].passage, found[at].quote, float(scores[at])) for at in (best, *reading))
 
 
-def shown_text(sentence: str) -> str:
-    """A sentence as the answer shows it: on one line, without Markdown, HTML or bracketed numbers of its own."""
-    bare = _OWN_MARKERS.sub("", sentence)
-    return " ".join(_MARKS.sub(" ", bare).split()).replace("[", "(").replace("]", ")")
+def chosen(found: Sequence[Candidate], scores: Numbers) -> list[int]:
+    """The at most MOST_SENTENCES places of what is quoted, best first: close to the best, none inside another."""
+    order = [int(at) for at in np.argsort(-scores, kind="stable")]
+    kept: list[int] = []
+    for at in order:
+        if len(kept) == MOST_SENTENCES or scores[order[0]] - scores[at] > GAP:
+            break
+        if not any(_overlap(found[at], found[other]) for other in kept):
+            kept.append(at)
+    return kept
+
+
+def _overlap(one: Candidate, other: Candidate) -> bool:
+    mine, its = one.quote.span, other.quote.span
+    return one.passage == other.passage and mine.start < its.end and its.start < mine.end

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rag_app.chat.cues import asked_kind, offers
 from rag_app.chat.facts import Facts, content_terms, facts_of
 from rag_app.chat.lexicon import language_of
-from rag_app.chat.sentences import Span
+from rag_app.chat.quotable import Quotable
 from rag_app.retrieval.passages import Passage, SearchResult
 from rag_app.retrieval.terms import terms_of
 
@@ -32,6 +32,9 @@ _FITTED: dict[str, float] = {
     "news": -0.4,  # new terms, at most ten, in tenths
     "short": -0.6,  # hardly any new term
     "long": -0.4,  # terms, at most forty, in fortieths
+    "row": 0.0,  # a row of a table
+    "item": 0.0,  # of a list
+    "code": 0.0,  # nothing but code
 }
 FEATURES = tuple(_FITTED)
 WEIGHTS = tuple(_FITTED.values())
@@ -44,10 +47,10 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One sentence of one passage."""
+    """One quotable stretch of one passage."""
 
     passage: int  # index into the passages found
-    span: Span
+    quote: Quotable
     text: str
 
 
@@ -94,6 +97,9 @@ def features(
             min(news, 10) / 10,
             float(news < 3),
             min(len(there.terms), 40) / 40,
+            float(candidate.quote.kind == "row"),
+            float(candidate.quote.kind == "item"),
+            float(candidate.quote.kind == "code"),
         ))  # fmt: skip
     pairs = np.array([[_pair_share(asked.terms, there.terms)] for there in facts])
     return np.hstack([shared, pairs, similar, np.array(rows)])
@@ -116,7 +122,8 @@ def _sharing(
         beside = [i for i in (at - 1, at + 1) if 0 <= i < len(found) and found[i].passage == candidate.passage]
         near = held[at].union(*(held[i] for i in beside))
         with_near = _covered(weights, near)
-        rows.append((own, with_near - own, _covered(weights, near | about[candidate.passage]) - with_near))
+        known = about[candidate.passage].union(facts_of(candidate.quote.under, language).terms)
+        rows.append((own, with_near - own, _covered(weights, near | known) - with_near))
     return np.array(rows)
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from rag_app.chat.appearance import shown_text
 from rag_app.chat.cues import asked_kind
-from rag_app.chat.extractive import MOST_SENTENCES, candidates, select, shown_text
+from rag_app.chat.extractive import MOST_SENTENCES, candidates, select
 from rag_app.chat.relevance import FEATURES, features, texts_to_embed
 from rag_app.providers import local_embedder
 from rag_app.retrieval.passages import Evidence, SearchResult
@@ -17,7 +18,7 @@ async def chosen(question: str, *texts: str, language: str = "en") -> list[str]:
     result = await Library(passages).search(question, 8)
     vectors = local_embedder.embed(texts_to_embed(question, candidates(result.passages), language))
     found = select(question, result, vectors=vectors)
-    return [result.passages[each.passage].text[each.span.start : each.span.end] for each in found]
+    return [result.passages[each.passage].text[each.quote.span.start : each.quote.span.end] for each in found]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,8 @@ def test_a_quote_is_shown_without_marks_of_its_own(sentence: str, shown: str) ->
         ("Wo liegt Köln?", "place"),
         ("Pourquoi ?", "reason"),
         ("いつですか", "time"),
+        ("How do I reset it?", "steps"),
+        ("Wie kann ich das ändern?", "steps"),
         ("Describe it", "other"),
     ],
 )
