@@ -103,6 +103,41 @@ def test_an_upload_without_an_answer_is_not_done_twice(product: Product) -> None
     assert not wrong_documents(product, base, [paper])
 
 
+def test_without_a_database_requests_are_told_to_come_back(product: Product) -> None:
+    [paper, late] = pile(2, seed=9003)
+    base = product.new_base("no database")
+    document = product.upload(base, paper).json()["items"][0]["id"]
+    wait_until_ready(product, base, 1)
+    reads = (
+        "knowledge-bases",
+        f"knowledge-bases/{base}",
+        f"documents/{document}",
+        f"documents/{document}/text",
+        "tasks",
+    )
+    asks = (f"knowledge-bases/{base}/search", f"knowledge-bases/{base}/chat")
+    with product.client() as client:
+        with product.suspended("supervisor"):  # or it would be there again at once
+            product.kill("database")
+            answers = [client.get(f"/{each}") for each in (*reads, "bots", "conversations", "ready")]
+            answers += [client.post(f"/{each}", json={"query": "x"}) for each in asks[:1]]
+            answers += [client.post(f"/{each}", json={"message": "x"}) for each in asks[1:]]
+            answers += [client.post("/knowledge-bases", json={"name": "x"}, headers={"Idempotency-Key": "x"})]
+            answers.append(product.upload(base, late, key="late"))
+            alive = client.get("/health")
+        product.wait_until_ready()
+        again = product.upload(base, late, key="late")
+        found = client.post(f"/{asks[0]}", json={"query": paper.word})
+    told = {str(each.url.path): each.status_code for each in answers}
+    assert set(told.values()) <= {503}, told
+    assert {each.json()["error"]["code"] for each in answers if "error" in each.json()} == {"not_ready"}
+    assert all(int(each.headers["Retry-After"]) > 0 for each in answers if "error" in each.json())
+    assert alive.status_code == 200
+    assert (again.status_code, found.status_code) == (202, 200)
+    wait_until_ready(product, base, 2)
+    assert not wrong_documents(product, base, [paper, late])
+
+
 def test_originals_have_no_leftovers_but_unfinished_uploads(product: Product) -> None:
     root = Path(product.data_dir / "originals")
     with product.connect() as connection:

@@ -16,6 +16,7 @@ from rag_app.database.engine import without_driver
 from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.pipeline import Workshop, ingest
 from rag_app.ingestion.sandbox import ParserPool
+from rag_app.jobs import claims
 from rag_app.jobs.claims import Claim
 from rag_app.services import idempotency
 from rag_app.services.context import Context
@@ -193,6 +194,18 @@ async def test_a_lost_claim_comes_back_under_another_number(context: Context) ->
             while await claim.number() == first:  # noqa: ASYNC110  the claim has no event for others
                 await asyncio.sleep(0.05)
         assert (await one(context, ended, number=first))[0] == 0
+
+
+async def test_a_worker_that_says_nothing_loses_its_claim(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "SILENT_S", 1)
+    monkeypatch.setattr(claims, "CHECK_EVERY_S", 3)
+    async with alive(context) as claim:
+        number = await claim.number()
+        held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :number"
+        assert (await one(context, held, number=number))[0] == 1
+        async with asyncio.timeout(30):
+            while (await one(context, held, number=number))[0]:  # noqa: ASYNC110  the database tells nobody
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("phase", ["reading", "embedding"])
