@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +11,10 @@ from rag_app.errors import NotFound, RagError
 from rag_app.services import answers
 from rag_app.services.conversations import Opinion, get_conversation, list_messages, rate_message
 from rag_app.services.paging import PageRequest
-from rag_app.services.run_registry import Numbered
-from rag_app.state.chat_rows import citation_row, message_row, without_sources
+from rag_app.state.chat_rows import answered_row, message_row, without_sources
 from rag_app.state.chat_targets import TargetChoice, bot_of_target, suggestions_of, target_of_bot, targets
 from rag_app.state.connection import is_connected
+from rag_app.state.gathered import Gathered
 from rag_app.state.passage_view import PassageViewState
 from rag_app.state.rows import Choice, CitationRow, MessageRow
 from rag_app.state.session import as_id, as_text
@@ -26,7 +25,6 @@ FLUSH_EVERY_S = 0.05
 CHECK_EVERY_S = 1.0
 MOST_SHOWN = 100
 BEGINNING = "One moment…"
-PHASES = {"searching": "Searching the documents…", "passages": "Reading what was found…"}
 
 
 class ChatState(PassageViewState):
@@ -175,60 +173,64 @@ class ChatState(PassageViewState):
                 actor = await self._actor()
             except RagError:
                 return
+        gathered = Gathered()
+        reader = asyncio.create_task(gathered.read(answers.follow(surroundings(), actor, as_id(run))))
         try:
-            await self._follow(run, token, answers.follow(surroundings(), actor, as_id(run)))
+            await self._follow(run, token, gathered=gathered, reader=reader)
         except RagError as problem:
             log.info("follow_ended", code=problem.code)
         except Exception:
             log.exception("follow_failed")
-        async with self:
-            if self.run == run:
-                await self._settle()
-
-    async def _follow(self, run: str, token: str, events: AsyncIterator[Numbered]) -> None:
-        gathered = _Gathered()
-        reader = asyncio.create_task(gathered.read(events))
-        checked = time.monotonic()
-        try:
-            while not reader.done() or gathered.news.is_set():
-                await gathered.wait(reader, timeout_s=CHECK_EVERY_S)
-                if check := time.monotonic() - checked >= CHECK_EVERY_S:
-                    checked = time.monotonic()
-                    if not await is_connected(token):
-                        return
-                async with self:
-                    if self.run != run:
-                        return
-                    if check:
-                        await self._actor()  # a session that has ended sees nothing more
-                    self._take_over(gathered)
-                await asyncio.sleep(FLUSH_EVERY_S)
-            await reader
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
+        async with self:
+            if self.run == run:
+                await self._settle(gathered.done)
 
-    def _take_over(self, gathered: "_Gathered") -> None:
+    async def _follow(self, run: str, token: str, *, gathered: Gathered, reader: "asyncio.Task[None]") -> None:
+        checked = time.monotonic()
+        while not reader.done() or gathered.news.is_set():
+            await gathered.wait(reader, timeout_s=CHECK_EVERY_S)
+            if check := time.monotonic() - checked >= CHECK_EVERY_S:
+                checked = time.monotonic()
+                if not await is_connected(token):
+                    return
+            async with self:
+                if self.run != run:
+                    return
+                if check:
+                    await self._actor()  # a session that has ended sees nothing more
+                self._take_over(gathered)
+            if not reader.done():
+                await asyncio.sleep(FLUSH_EVERY_S)
+        await reader
+
+    def _take_over(self, gathered: Gathered) -> None:
         if gathered.news.is_set():
             gathered.news.clear()
             self.partial, self.phase = gathered.text, gathered.phase or self.phase
             if len(gathered.citations) != len(self.partial_citations):
                 self.partial_citations = list(gathered.citations)
 
-    async def _settle(self) -> None:
-        """Put the answer among the messages, as the database has it."""
+    async def _settle(self, done: dict[str, Any] | None) -> None:
+        """Put the answer among the messages: as its run ended, or as the database has it."""
         async with self._trying("problem"):
-            rows: list[MessageRow] = []
-            for _ in range(20):  # the last event is seen a moment before the message itself is written
-                await self._read_messages(as_id(self.conversation))
-                rows = self.messages
-                if not self.running:
-                    break
-                await asyncio.sleep(0.1)
-            last = rows[-1] if rows else None
+            if done is not None:
+                self._show([*self.messages, answered_row(done)])
+            else:
+                await self._read_ended()
+            last = self.messages[-1] if self.messages else None
             if last is not None and last.role == "assistant":
                 self.announcement = f"Answer: {without_sources(last.text)}"
         self.running, self.run, self.partial, self.partial_citations, self.phase = False, "", "", [], ""
+
+    async def _read_ended(self) -> None:
+        for _ in range(20):  # the last event is seen a moment before the message itself is written
+            await self._read_messages(as_id(self.conversation))
+            if not self.running:
+                return
+            await asyncio.sleep(0.1)
 
     @rx.event
     async def rate(self, message_id: str, rating: int) -> None:
@@ -266,33 +268,6 @@ class ChatState(PassageViewState):
         if citation is None:
             raise NotFound
         await self._open_view(message_id, citation)
-
-
-class _Gathered:
-    """What the events have said so far."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.phase = ""
-        self.citations: list[CitationRow] = []
-        self.news = asyncio.Event()
-
-    async def wait(self, reader: "asyncio.Task[None]", *, timeout_s: float) -> None:
-        """Until there is something new, the reader has ended, or the time is over."""
-        coming = asyncio.ensure_future(self.news.wait())
-        await asyncio.wait({coming, reader}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        coming.cancel()
-
-    async def read(self, events: AsyncIterator[Numbered]) -> None:
-        """Take all events in, however fast they come."""
-        async for _, kind, data in events:
-            if kind == "token":
-                self.text += data["text"]
-            elif kind == "citation":
-                self.citations.append(citation_row(data))
-            elif kind in PHASES:
-                self.phase = PHASES[kind]
-            self.news.set()
 
 
 def _rated(row: MessageRow, rating: int) -> MessageRow:

@@ -37,17 +37,30 @@ def message_row(message: MessageCard) -> MessageRow:
         model=message.model,
         abstained=message.abstained,
         error=message.error.message if message.error else "",
-        meta=_meta(message) if message.role == "assistant" else "",
+        meta=_meta(message.model, message.timings_ms, message.usage) if message.role == "assistant" else "",
         rating=message.feedback.rating if message.feedback else 0,
     )
 
 
-def _meta(message: MessageCard) -> str:
+def answered_row(done: Mapping[str, Any]) -> MessageRow:
+    """A turn made of the last event of its run, which comes a moment before the message itself is written."""
+    return MessageRow(
+        id=str(done["message_id"]),
+        role="assistant",
+        text=done["answer"],
+        citations=[citation_row(each) for each in done["citations"]],
+        model=done["model"],
+        abstained=done["abstained"],
+        meta=_meta(done["model"], done["timings_ms"], done["usage"]),
+    )
+
+
+def _meta(model: str, timings_ms: Mapping[str, float], usage: Mapping[str, Any]) -> str:
     """Model, time and cost, as far as known."""
-    cost = message.usage.get("cost_microusd")
+    cost = usage.get("cost_microusd")
     parts = [
-        "quoted, no model" if message.model == "local/extractive" else message.model,
-        milliseconds(message.timings_ms["total"]) if "total" in message.timings_ms else "",
+        "quoted, no model" if model == "local/extractive" else model,
+        milliseconds(timings_ms["total"]) if "total" in timings_ms else "",
         money(cost) if cost else "",
     ]
     return " · ".join(part for part in parts if part)
