@@ -6,7 +6,8 @@ import secrets
 from dataclasses import dataclass
 
 from rag_app.api.built_pages import BuiltPages
-from rag_app.api.open_sockets import Asgi, Message, OpenSockets, Receive, Scope, Send
+from rag_app.api.connect_limit import ConnectLimit
+from rag_app.api.open_sockets import Asgi, Message, OpenSockets, Receive, Scope, Send, session_token_of
 from rag_app.errors import InvalidInput, NotFound, RagError, TooLarge
 from rag_app.telemetry import log, request_scope
 
@@ -40,6 +41,7 @@ class Boundary:
     ) -> None:
         self._app = app
         self._sockets = sockets or OpenSockets()
+        self._limit = ConnectLimit()
         self._pages = pages
         self._surroundings = surroundings
 
@@ -92,13 +94,20 @@ class Boundary:
         scope = self._seen_from_outside(scope)
         hosts = _headers(scope, b"host")
         good = len(hosts) == 1 and _HOST.fullmatch(hosts[0]) and scope["path"].startswith(_EVENTS)
-        if not good or not self.is_own_origin(scope):
-            log.warning("websocket_refused", reason="origin" if good else "host")
+        reason = self._refused_socket(scope) if good else "host"
+        if reason:
+            log.warning("websocket_refused", reason=reason)
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
         with request_scope(secrets.token_hex(12)):
             await self._sockets.serve(self._app, scope, receive=receive, send=send)
+
+    def _refused_socket(self, scope: Scope) -> str:
+        if not self.is_own_origin(scope):
+            return "origin"
+        address = str((scope.get("client") or ("", 0))[0])
+        return "" if self._limit.admits(address, has_session=bool(session_token_of(scope))) else "too_many"
 
     def is_own_origin(self, scope: Scope) -> bool:
         """True when the page that asks was served by this server, under the address it was asked by."""

@@ -43,7 +43,7 @@ class OpenSockets:
 
     async def serve(self, app: Asgi, scope: Scope, *, receive: Receive, send: Send) -> None:
         """Serve one websocket until it or its session ends."""
-        entry = _Open(_token(scope))
+        entry = _Open(session_token_of(scope))
         closed = False
 
         async def receive_or_end() -> Message:
@@ -105,7 +105,8 @@ class OpenSockets:
                 await self.end_where_session_ended(context)
 
 
-def _token(scope: Scope) -> str:
+def session_token_of(scope: Scope) -> str:
+    """The session token in the cookies of a handshake, "" when there is none."""
     cookies = "; ".join(value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"cookie")
     return token_in_cookies(cookies, encrypted=scope.get("scheme") in ("https", "wss")) or ""
 

@@ -10,6 +10,7 @@ import pytest
 
 from rag_app.api.boundary import LARGEST_BODY, Boundary, Surroundings
 from rag_app.api.built_pages import read_built_pages
+from rag_app.api.connect_limit import OF_STRANGERS, WINDOW_S, ConnectLimit
 from rag_app.api.open_sockets import Asgi, Message, Receive, Scope, Send
 
 SCRIPT = "console.log('inline')"
@@ -226,3 +227,39 @@ async def test_only_our_own_pages_open_the_websocket(built: Path, origins: list[
     await Boundary(app, read_built_pages(built), Surroundings())(scope, receive, send)
     assert bool(reached) is opened
     assert opened or sent == [{"type": "websocket.close", "code": 1008}]
+
+
+async def test_one_address_opens_only_so_many_websockets(built: Path) -> None:
+    reached = 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal reached
+        del scope, receive, send
+        reached += 1
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        del message
+
+    boundary = Boundary(app, read_built_pages(built), Surroundings())
+    headers = [(b"host", HOST.encode()), (b"origin", OWN.encode())]
+    scope = {"type": "websocket", "scheme": "ws", "path": "/_event/", "headers": headers, "client": ("203.0.113.9", 1)}
+    for _ in range(OF_STRANGERS + 5):
+        await boundary(scope, receive, send)
+    assert reached == OF_STRANGERS
+    await boundary({**scope, "client": ("203.0.113.10", 1)}, receive, send)
+    await boundary({**scope, "headers": [*headers, (b"cookie", b"rag_session=rs_x")]}, receive, send)
+    assert reached == OF_STRANGERS + 2
+
+
+def test_the_limit_forgets_after_its_window_and_takes_a_network_as_one() -> None:
+    now = 0.0
+    limit = ConnectLimit(lambda: now)
+    addresses = [f"2001:db8:0:1::{number:x}" for number in range(OF_STRANGERS)]
+    assert all(limit.admits(address, has_session=False) for address in addresses)
+    assert not limit.admits("2001:db8:0:1:ffff::1", has_session=False)
+    assert limit.admits("2001:db8:0:2::1", has_session=False)
+    now = WINDOW_S
+    assert limit.admits("2001:db8:0:1:ffff::1", has_session=False)
