@@ -1,11 +1,11 @@
 """Messages over REST: read, stop, make anew, rate."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
 from rag_app.api.chat import STREAM, AnswerView, CitationView, UsageView, answered
@@ -56,10 +56,16 @@ class Regenerate(Shape):
     stream: bool = False
 
 
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):  # in Python true equals 1
+        raise ValueError("1 or -1 is expected")
+    return value
+
+
 class Rating(Shape):
     """Thumbs up (1) or down (-1)."""
 
-    rating: Literal[1, -1]
+    rating: Annotated[Literal[1, -1], BeforeValidator(_no_truth)]
     comment: Annotated[PlainText, Field(max_length=LONGEST_COMMENT)] = ""
 
 

@@ -187,6 +187,8 @@ async def _follow_here(run: Run, after: int) -> AsyncGenerator[Numbered, None]:
         while True:
             changed = run.changed
             for event in run.events[after:]:
+                if event[1] in ENDS:
+                    await run.written.wait()
                 yield event
                 after = event[0]
                 if event[1] in ENDS:

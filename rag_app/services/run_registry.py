@@ -21,6 +21,7 @@ class Run:
     stopping: bool = False
     task: asyncio.Task[None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    written: asyncio.Event = field(default_factory=asyncio.Event)  # its end stands in the tables
 
     @property
     def ended(self) -> bool:

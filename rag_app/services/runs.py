@@ -8,12 +8,13 @@ from json import dumps
 from typing import Any
 
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.chat.events import Event, Failed, Token
 from rag_app.errors import RagError
 from rag_app.services.context import Context
-from rag_app.services.run_registry import Run
-from rag_app.services.wire import Json, event_json
+from rag_app.services.run_registry import Numbered, Run
+from rag_app.services.wire import ENDS, Json, event_json
 from rag_app.telemetry import answers_total, first_token_seconds, log
 
 FLUSH_EVERY_S = 0.2
@@ -110,6 +111,7 @@ async def _finish(context: Context, run: Run, status: str) -> None:
     try:
         await _write_end(context, run, status)
     finally:
+        run.written.set()
         context.runs.remove(run)
 
 
@@ -117,8 +119,8 @@ async def _write_end(context: Context, run: Run, status: str) -> None:
     values = {"message": run.message_id, "status": status, **_outcome(run)}
     for pause in (0.2, 1.0, 3.0, 0.0):  # the database may be restarting just now
         try:
-            await _flush(context, run)
             async with context.transaction() as session:
+                await _append(session, run, run.events[run.flushed :])
                 await session.execute(_FINISH, values)
                 await session.execute(_TOUCH, {"conversation": run.conversation_id})
             return
@@ -128,16 +130,21 @@ async def _write_end(context: Context, run: Run, status: str) -> None:
 
 
 async def _flush(context: Context, run: Run) -> Any:
-    fresh = run.events[run.flushed :]
-    values = [
-        {"message": run.message_id, "number": number, "kind": kind, "data": dumps(data)} for number, kind, data in fresh
-    ]
+    # The end is written with the state of the message: who has seen it may ask the next question at once.
+    fresh = [each for each in run.events[run.flushed :] if each[1] not in ENDS]
     async with context.transaction() as session:
-        if values:
-            await (await session.connection()).execute(_APPEND, values)
+        await _append(session, run, fresh)
         row = (await session.execute(_BEAT, {"message": run.message_id, "read": run.readers > 0})).one_or_none()
     run.flushed += len(fresh)
     return row
+
+
+async def _append(session: AsyncSession, run: Run, fresh: list[Numbered]) -> None:
+    values = [
+        {"message": run.message_id, "number": number, "kind": kind, "data": dumps(data)} for number, kind, data in fresh
+    ]
+    if values:
+        await (await session.connection()).execute(_APPEND, values)
 
 
 def _outcome(run: Run) -> Json:

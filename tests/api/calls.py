@@ -112,7 +112,7 @@ async def send(
 ) -> httpx.Response:
     """Make a call about the things of these names; `extra` goes into its body."""
     method, _, path = call.partition(" ")
-    known = {**names, "new": f"n{uuid4().hex}"}
+    known = {"new": f"n{uuid4().hex}", **names}
     for name, value in names.items():
         path = path.replace(f"{{{name}}}", value)
     wanted: dict[str, Any] = {}

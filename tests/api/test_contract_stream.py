@@ -347,3 +347,15 @@ async def test_the_service_lets_go_of_a_reader(scene: Scene, context: Context) -
             assert run.readers == 2
         assert run.readers == 1
     assert run.readers == 0
+
+
+async def test_the_next_question_may_follow_at_once(scene: Scene) -> None:
+    talk: dict[str, Any] = {}
+    for number in range(12):
+        answer = await scene.program.post(scene.chat, json={"message": f"Question {number}?", **talk})
+        assert answer.status_code == 200, answer.text
+        talk = {"conversation_id": answer.json()["conversation_id"]}
+        assert (await scene.message(answer.json()["message_id"]))["status"] == "done"
+    async with scene.ask(**talk) as live:
+        await live.until("done")
+        assert (await scene.message(live.events[0][2]["message_id"]))["status"] == "done"
