@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import documentation_data, retrieval_sets
 from bench.claim_pairs import Pair, scifact_pairs, squad, squad_pairs
 from bench.extractive_data import Ranked, fit, hits, ranked
 from bench.followup_data import follow_ups
@@ -33,7 +34,7 @@ _SWAPS = ("number", "name", "name inside", "negation")
 def main(argv: list[str]) -> int:
     """Measure the named parts (all by default), print one table and write bench/results/answers.json."""
     parser = argparse.ArgumentParser(prog="bench answers", description=__doc__)
-    parser.add_argument("parts", nargs="*", help="citations, extractive, followups")
+    parser.add_argument("parts", nargs="*", help="citations, extractive, followups, documentation")
     parser.add_argument("--fit", action="store_true", help="also print weights fitted on half of the articles")
     parser.add_argument("--memory", action="store_true", help="a small search in memory instead of the product's own")
     parser.add_argument("--seed", type=int, default=11)
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
     if not (folder / "squad2").is_dir():
         print(f"answers: skipped, {folder / 'squad2'} is missing")
         return 0
-    parts = options.parts or ["citations", "extractive", "followups"]
+    parts = options.parts or ["citations", "extractive", "followups", "documentation"]
     rows = asyncio.run(_measure(folder, parts, options))
     width = max(len(row[0]) for row in rows)
     for name, value, bar in rows:
@@ -58,6 +59,8 @@ async def _measure(folder: Path, parts: Sequence[str], options: argparse.Namespa
     rows: list[Row] = []
     if "citations" in parts:
         rows += _citations(folder, seed=options.seed, fit_too=options.fit)
+    if "documentation" in parts:
+        rows += await _documentation(folder, seed=options.seed)
     if not {"extractive", "followups"} & set(parts):
         return rows
     corpus, questions = squad(folder / "squad2")
@@ -72,6 +75,22 @@ async def _measure(folder: Path, parts: Sequence[str], options: argparse.Namespa
             return await product_search(engine, question, filled.scope(limit=limit))
 
         return rows + await _with_search(corpus, questions, search, parts=parts, options=options)
+
+
+async def _documentation(folder: Path, *, seed: int) -> list[Row]:
+    """Whole answers on product documentation, and on small knowledge bases made of a few of its pages."""
+    asked = retrieval_sets.load("claude_docs")
+    if asked is None:
+        print("documentation: skipped, claude_docs is missing")
+        return []
+    foreign = [str(question["text"]) for question in squad(folder / "squad2")[1]]
+    random.Random(seed).shuffle(foreign)
+    made = documentation_data.Documentation(asked, foreign[:600])
+    async with scratch_engine() as engine:
+        everything = await made.of_everything(engine)
+        small = await made.of_small_bases(engine, seed=seed)
+    rows = documentation_data.rows_of("documentation, all of it", everything)
+    return rows + documentation_data.rows_of(f"documentation, {documentation_data.SMALL_BASES} small bases", small)
 
 
 async def _with_search(
