@@ -16,7 +16,7 @@ from rag_app.services import sessions
 from rag_app.services.accounts import Caller, SignedIn, checked_email, checked_name, normal_email, role_of
 from rag_app.services.audit import record
 from rag_app.services.context import Context
-from rag_app.services.links import DEAD, For, NewLink, drop_links, make_link, use_link
+from rag_app.services.links import DEAD, For, NewLink, check_link, drop_links, make_link, use_link
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.passwords import check_new_password, hash_slowly
 from rag_app.services.people import may_manage
@@ -97,6 +97,8 @@ async def accept_invitation(context: Context, *, token: str, name: str, password
     """
     shown = checked_name(name)
     check_new_password(password, name=shown)
+    async with context.transaction() as session:
+        await check_link(session, "invite", token)
     password_hash = await hash_slowly(password)
     try:
         async with context.transaction() as session:

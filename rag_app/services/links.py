@@ -5,8 +5,8 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import CursorResult
-from sqlmodel import col, delete, update
+from sqlalchemy import ColumnElement, CursorResult
+from sqlmodel import col, delete, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.database.columns import now
@@ -65,19 +65,25 @@ async def make_link(session: AsyncSession, settings: Settings, kind: Kind, whom:
     return NewLink(row.id, token, path, base_address(settings) + path)
 
 
+async def check_link(session: AsyncSession, kind: Kind, token: str) -> None:
+    """Raise NotFound for a dead link, before anything slow is done for whoever sent it; the link stays as it is."""
+    wanted = select(col(OneTimeLink.id)).where(*_alive(kind, token))
+    if (await session.exec(wanted)).first() is None:
+        raise NotFound(DEAD)
+
+
+def _alive(kind: Kind, token: str) -> list[ColumnElement[bool]]:
+    return [
+        col(OneTimeLink.kind) == kind,
+        col(OneTimeLink.token_hash) == hash_token(token),
+        col(OneTimeLink.used_at).is_(None),
+        col(OneTimeLink.expires_at) > now(),
+    ]
+
+
 async def use_link(session: AsyncSession, kind: Kind, token: str) -> OneTimeLink:
     """Use a link up inside a transaction; of two at the same time one wins. Raises NotFound for a dead one."""
-    used = (
-        update(OneTimeLink)
-        .where(
-            col(OneTimeLink.kind) == kind,
-            col(OneTimeLink.token_hash) == hash_token(token),
-            col(OneTimeLink.used_at).is_(None),
-            col(OneTimeLink.expires_at) > now(),
-        )
-        .values(used_at=now())
-        .returning(OneTimeLink)
-    )
+    used = update(OneTimeLink).where(*_alive(kind, token)).values(used_at=now()).returning(OneTimeLink)
     row = (await session.scalars(used)).first()
     if row is None:
         raise NotFound(DEAD)

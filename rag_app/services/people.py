@@ -15,7 +15,7 @@ from rag_app.services import sessions, throttle
 from rag_app.services.accounts import Caller, SignedIn, normal_email, role_of, set_password
 from rag_app.services.audit import record
 from rag_app.services.context import Context
-from rag_app.services.links import DEAD, For, NewLink, drop_links, make_link, use_link
+from rag_app.services.links import DEAD, For, NewLink, check_link, drop_links, make_link, use_link
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.passwords import check_new_password, hash_slowly
 from rag_app.services.permissions import Actor, Role, is_allowed, permit
@@ -144,6 +144,8 @@ async def reset_password(context: Context, *, token: str, password: str, caller:
     Raises NotFound for a dead link and InvalidInput for a weak password (the link then still works).
     """
     check_new_password(password)
+    async with context.transaction() as session:
+        await check_link(session, "reset", token)
     password_hash = await hash_slowly(password)
     async with context.transaction() as session:
         link = await use_link(session, "reset", token)

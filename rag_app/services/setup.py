@@ -10,7 +10,7 @@ from rag_app.database.people import AuditEvent, User, Workspace
 from rag_app.errors import Conflict
 from rag_app.services.accounts import checked_email, checked_name
 from rag_app.services.context import Context
-from rag_app.services.links import For, drop_links, make_link, use_link
+from rag_app.services.links import For, check_link, drop_links, make_link, use_link
 from rag_app.services.passwords import check_new_password, hash_slowly
 from rag_app.telemetry import log
 
@@ -46,6 +46,11 @@ async def create_first_owner(
     address = checked_email(email)
     shown = checked_name(name or address.partition("@")[0])
     check_new_password(password, email=address, name=shown)
+    async with context.transaction() as session:
+        if await _has_people(session):
+            raise Conflict(DONE)
+        if token is not None:
+            await check_link(session, "setup", token)
     password_hash = await hash_slowly(password)
     async with context.transaction() as session:
         await _alone(session)

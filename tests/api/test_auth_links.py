@@ -1,13 +1,14 @@
 """Links that work once: set-up, invitation, reset."""
 
 import asyncio
+import threading
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 
 from rag_app.errors import Conflict, Forbidden, InvalidInput, NotFound
-from rag_app.services import invitations, people, setup
+from rag_app.services import invitations, passwords, people, setup
 from rag_app.services.context import Context
 from rag_app.services.paging import PageRequest
 from rag_app.services.people import PersonChange
@@ -196,3 +197,24 @@ async def test_a_password_is_not_changed_through_an_api_key(cast: Cast, context:
     assert (await program.post("/api/v1/auth/password", json=body)).status_code == 403
     with pytest.raises(Forbidden):
         await people.reset_link(context, await cast.actor(await cast.join("editor")), (await cast.owner()).user_id)
+
+
+async def test_a_dead_link_costs_no_slow_hash(api: FastAPI, context: Context) -> None:
+    """Who has no link cannot keep those who sign in waiting: with all hashing threads taken the refusal comes at once."""
+    async with Cast(api, context) as cast:
+        browser = await cast.browser()
+        dead = "x" * 43
+        bodies = {
+            SETUP: {"token": dead, "email": "eve@example.com", "password": PASSWORD},
+            INVITATION: {"token": dead, "name": "Eve", "password": PASSWORD},
+            RESET: {"token": dead, "password": PASSWORD},
+        }
+        release = threading.Event()
+        taken = [passwords._pool.submit(release.wait) for _ in range(8)]
+        try:
+            async with asyncio.timeout(20):
+                answers = [(await browser.post(path, json=body)).status_code for path, body in bodies.items()]
+        finally:
+            release.set()
+        assert answers == [404, 404, 404]
+        assert all(each.result(5) for each in taken)
