@@ -200,7 +200,7 @@ async def test_a_password_is_not_changed_through_an_api_key(cast: Cast, context:
 
 
 async def test_a_dead_link_costs_no_slow_hash(api: FastAPI, context: Context) -> None:
-    """Who has no link cannot keep those who sign in waiting: with all hashing threads taken the refusal comes at once."""
+    """Who has no link cannot keep those who sign in waiting: with all hashing threads taken it is refused."""
     async with Cast(api, context) as cast:
         browser = await cast.browser()
         dead = "x" * 43
