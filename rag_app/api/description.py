@@ -121,8 +121,8 @@ def refusals(call: str, operation: Json) -> set[int]:
         found.add(403)
     if "{" in path:
         found.add(404)
-    if method == "POST":
-        found.add(409)  # the same Idempotency-Key is still at work
+    if method != "GET":
+        found.add(409)  # something is in its way: the same Idempotency-Key at work, another transaction
     if "requestBody" in operation:
         found.add(413)
     if path.endswith(_ASKS_MODELS):

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.errors import NotReady, StorageFull
+from rag_app.errors import Busy, NotReady, StorageFull
 from rag_app.settings import Settings
 
 DRIVER = "postgresql+psycopg://"
@@ -80,7 +80,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn a database that is away, busy or full into NotReady and StorageFull."""
+    """Turn a database that is away, busy or full into NotReady and StorageFull, a deadlock into Busy."""
     try:
         yield
     except (OperationalError, InterfaceError) as problem:
@@ -103,4 +103,6 @@ def _translated(problem: Exception, origin: object) -> Exception:
         return StorageFull()
     if not state or state.startswith(("08", "57P", "53300")):
         return NotReady()
+    if state in ("40001", "40P01"):  # two transactions were in each other's way; this one was given up
+        return Busy()
     return problem
