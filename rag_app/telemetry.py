@@ -22,6 +22,11 @@ _FIELDS = "rag_fields"
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _ACTION = re.compile(r"[a-z][a-z0-9_]*\Z")
 
+# What a browser has sent, quoted by a library in its complaint.
+_QUOTED_EVENT = re.compile(r"(event data:?).*", re.IGNORECASE | re.DOTALL)
+# These print to stderr themselves, unless their level has been chosen.
+_TALKATIVE = ("engineio.server", "socketio.server")
+
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -89,9 +94,9 @@ class TextFormat(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as text."""
-        parts = [_time_of(record, "%Y-%m-%d %H:%M:%S"), f"{record.levelname:<7}", scrub(record.getMessage())]
+        parts = [_time_of(record, "%Y-%m-%d %H:%M:%S"), f"{record.levelname:<7}", _said(record)]
         parts += [f"{name}={_quoted(value)}" for name, value in _fields_of(record).items()]
-        if record.exc_info and record.exc_info[0]:
+        if record.exc_info and _stack_is_wanted(record):
             parts.append("\n" + self.formatException(record.exc_info))
         return " ".join(parts)
 
@@ -104,12 +109,12 @@ class JsonFormat(logging.Formatter):
         line: dict[str, Any] = {
             "time": _time_of(record, "%Y-%m-%dT%H:%M:%S.%fZ"),
             "level": record.levelname,
-            "action" if record.name.startswith(LOGGER_NAME) else "message": scrub(record.getMessage()),
+            "action" if record.name.startswith(LOGGER_NAME) else "message": _said(record),
             "logger": record.name,
         }
         for name, value in _fields_of(record).items():
             line[name] = value if _is_plain(value) else scrub(value)
-        if record.exc_info and record.exc_info[0]:
+        if record.exc_info and _stack_is_wanted(record):
             line["stack"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, allow_nan=False)
 
@@ -123,14 +128,33 @@ def configure_logging(level: str = "INFO", log_format: str = "text", *, stream: 
     # Libraries speak only when something is wrong: at INFO some of them print whole requests.
     root.setLevel(logging.WARNING)
     logging.getLogger(LOGGER_NAME).setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _time_of(record: logging.LogRecord, pattern: str) -> str:
     return datetime.fromtimestamp(record.created, UTC).strftime(pattern)
 
 
+def _is_own(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == LOGGER_NAME
+
+
+def _said(record: logging.LogRecord) -> str:
+    said = record.getMessage()
+    return scrub(said if _is_own(record) else _QUOTED_EVENT.sub(r"\1 …", said))
+
+
+def _stack_is_wanted(record: logging.LogRecord) -> bool:
+    """The stack of a library's complaint can quote what a person has sent: at DEBUG only, like our own."""
+    shown = _is_own(record) or logging.getLogger(LOGGER_NAME).isEnabledFor(logging.DEBUG)
+    return shown and record.exc_info is not None and record.exc_info[0] is not None
+
+
 def _fields_of(record: logging.LogRecord) -> dict[str, object]:
     fields: dict[str, object] = dict(getattr(record, _FIELDS, {}))
+    if record.exc_info and record.exc_info[0] and not _stack_is_wanted(record):
+        fields.setdefault("error", record.exc_info[0].__name__)
     if current_request_id():
         fields.setdefault("request_id", current_request_id())
     return fields

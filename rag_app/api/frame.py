@@ -4,6 +4,7 @@ import secrets
 import time
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag_app.api.errors import error_response, translate
@@ -53,6 +54,8 @@ class Frame:
                 await error_response(refusal)(scope, receive, send_marked)
             else:
                 await self._app(scope, receive, send_marked)
+        except ClientDisconnect:  # who has sent half a body and left needs no answer
+            log.info("caller_left", method=scope["method"], route=_route_of(scope))
         except Exception as problem:
             log.exception("request_crashed", method=scope["method"], route=_route_of(scope))
             if status:  # too late for an answer: the cut connection says it

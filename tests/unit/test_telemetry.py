@@ -117,6 +117,22 @@ def test_the_stack_is_written_at_debug_only() -> None:
 
 
 @pytest.mark.usefixtures("root_logging")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_what_a_library_quotes_of_a_browser_is_not_written(log_format: str) -> None:
+    stream = written(log_format)
+    library = logging.getLogger("reflex.app")
+    library.warning("Received event data as a string. Event data: %s", "secret text")
+    try:
+        raise ValueError("Failed to deserialize event data: secret text")
+    except ValueError:
+        library.exception("message async handler error")
+    assert "secret text" not in stream.getvalue()
+    assert "Traceback" not in stream.getvalue()
+    assert len(stream.getvalue().splitlines()) == 2
+    assert "ValueError" in stream.getvalue()
+
+
+@pytest.mark.usefixtures("root_logging")
 def test_the_level_holds() -> None:
     stream = written("text", "WARNING")
     log.info("unheard")
