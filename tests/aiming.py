@@ -4,6 +4,7 @@ Nothing in the product helps: a lock taken from outside holds a transaction exac
 is suspended and only then looked at.
 """
 
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import psycopg
 from tests.killing import V1, Product, Role, wait_until
 from tests.pile import Paper
 
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # a rollback on a killed database is what we are here for
 Connection = psycopg.Connection[tuple[Any, ...]]
 _WAITING = """
 SELECT pid FROM pg_stat_activity
