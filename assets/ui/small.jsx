@@ -94,3 +94,18 @@ export function Later({ after = 8000, onTime }) {
   }, []);
   return null;
 }
+
+export function Tabs({ label = "", children }) {
+  const press = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const all = [...event.currentTarget.querySelectorAll("[role=tab]")];
+    const at = all.indexOf(document.activeElement);
+    const turned = getComputedStyle(event.currentTarget).direction === "rtl" ? -step : step;
+    const next = all[(at + turned + all.length) % all.length];
+    event.preventDefault();
+    next?.focus();
+    next?.click();
+  };
+  return <div className="tabs" role="tablist" aria-label={label} onKeyDown={press}>{children}</div>;
+}

@@ -191,3 +191,12 @@ class Safe(_Own):
 
     library = "$/public/ui/safe.jsx"
     tag = "Safe"
+
+
+class Tabs(_Own):
+    """A list of tabs that the arrow keys walk through."""
+
+    library = "$/public/ui/small.jsx"
+    tag = "Tabs"
+
+    label: rx.Var[str]

@@ -127,7 +127,15 @@ def page_head(title: Any, *actions: rx.Component, text: Any = "", back: tuple[st
 
 def tab(label: Any, *, chosen: Any, on_click: Any) -> rx.Component:
     """One tab of a list of tabs."""
-    return rx.el.button(label, class_name="tab", type="button", role="tab", aria_selected=chosen, on_click=on_click)
+    return rx.el.button(
+        label,
+        class_name="tab",
+        type="button",
+        role="tab",
+        aria_selected=chosen,
+        tab_index=rx.cond(chosen, 0, -1),
+        on_click=on_click,
+    )
 
 
 def table(heads: list[tuple[str, str]], rows: Any, *, label: str) -> rx.Component:

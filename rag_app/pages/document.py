@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from rag_app.components.browser import Ticker
+from rag_app.components.browser import Tabs, Ticker
 from rag_app.components.furniture import badge, box, empty, icon, link_button, page_head, problem, skeleton, tab
 from rag_app.pages.frame import Page, framed
 from rag_app.state.document import DocumentState
@@ -112,12 +112,10 @@ def content() -> rx.Component:
                     rx.fragment(),
                 ),
                 problem(row.error),
-                rx.el.div(
+                Tabs.create(
                     tab("How it was read", chosen=DocumentState.tab == "read", on_click=DocumentState.show_tab("read")),
                     tab("How it was cut", chosen=DocumentState.tab == "cut", on_click=DocumentState.show_tab("cut")),
-                    class_name="tabs",
-                    role="tablist",
-                    aria_label="Views of this document",
+                    label="Views of this document",
                 ),
                 rx.cond(DocumentState.tab == "cut", _cuts(), _read()),
             ),
@@ -128,4 +126,11 @@ def content() -> rx.Component:
     )
 
 
-PAGES = (Page("/documents/[doc_id]", "Document · rag_app", content, (DocumentState.load,)),)
+PAGES = (
+    Page(
+        "/documents/[doc_id]",
+        rx.cond(DocumentState.row.title != "", DocumentState.row.title, "Document") + " · rag_app",
+        content,
+        (DocumentState.load,),
+    ),
+)

@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from rag_app.components.browser import Age, Ticker, Uploader
+from rag_app.components.browser import Age, Tabs, Ticker, Uploader
 from rag_app.components.dialogs import confirm_dialog, form_dialog
 from rag_app.components.furniture import (
     badge,
@@ -212,7 +212,7 @@ def _dialogs() -> rx.Component:
 
 
 def _tabs() -> rx.Component:
-    return rx.el.div(
+    return Tabs.create(
         tab("Documents", chosen=DocumentsState.tab == "documents", on_click=DocumentsState.show_tab("documents")),
         tab("Test retrieval", chosen=DocumentsState.tab == "retrieval", on_click=DocumentsState.show_tab("retrieval")),
         rx.cond(
@@ -220,9 +220,7 @@ def _tabs() -> rx.Component:
             tab("Settings", chosen=DocumentsState.tab == "settings", on_click=DocumentsState.show_tab("settings")),
             rx.fragment(),
         ),
-        class_name="tabs",
-        role="tablist",
-        aria_label="Parts of this knowledge base",
+        label="Parts of this knowledge base",
     )
 
 
@@ -268,7 +266,7 @@ def content() -> rx.Component:
 PAGES = (
     Page(
         "/knowledge/[kb_id]",
-        "Knowledge base · rag_app",
+        rx.cond(DocumentsState.kb_name != "", DocumentsState.kb_name, "Knowledge base") + " · rag_app",
         content,
         (DocumentsState.load, RetrievalState.clear, KnowledgeSettingsState.load),
     ),

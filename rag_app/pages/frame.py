@@ -15,7 +15,7 @@ class Page:
     """One address: what it shows and what runs when it is opened."""
 
     route: str
-    title: str
+    title: Any  # a text, or a Var where it depends on what is shown
     content: Callable[[], rx.Component]
     on_load: tuple[Any, ...] = field(default=())
 
