@@ -1,6 +1,7 @@
 """Takes documents in. Accepted means: the original is durable and {document, version, task, job} are committed."""
 
 import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,7 @@ _TASK_AGAIN = text(
     "UPDATE tasks SET status = 'queued', phase = NULL, progress = 0, error_code = NULL, error_message = NULL, "
     "finished_at = NULL WHERE version_id = :version_id"
 )
+_RELABEL = text("UPDATE documents SET metadata = CAST(:metadata AS jsonb), updated_at = now() WHERE id = :id")
 _LATEST_TASK = text("SELECT id FROM tasks WHERE version_id = :version_id ORDER BY created_at DESC LIMIT 1")
 
 
@@ -351,7 +353,7 @@ async def _find_known(session: AsyncSession, knowledge_base_id: UUID, content: _
 
 
 async def _as_duplicate(session: AsyncSession, known: Any, content: _Content) -> tuple[Accepted, UUID | None]:
-    """The same bytes again: the same document. One that had failed is tried again."""
+    """The same bytes again: the same document, perhaps with new metadata. One that had failed is tried again."""
     task_id = (await session.execute(_LATEST_TASK, {"version_id": known["version_id"]})).scalar_one_or_none()
     again: UUID | None = None
     if known["state"] == "failed":
@@ -365,6 +367,9 @@ async def _as_duplicate(session: AsyncSession, known: Any, content: _Content) ->
         again = version.scalar_one_or_none()
     if again:
         await session.execute(_TASK_AGAIN, {"version_id": again})
+    if content.metadata:
+        relabelled = {"id": known["id"], "metadata": json.dumps(dict(content.metadata))}
+        await session.execute(_RELABEL, relabelled)
     status = "queued" if again else known["state"]
     return Accepted(known["id"], content.external_id, content.title, status, task_id, duplicate=True), again
 

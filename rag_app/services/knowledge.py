@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.database.knowledge import EmbeddingIndex, KnowledgeBase
 from rag_app.errors import Conflict, InvalidInput, NotFound
-from rag_app.providers.embeddings import dimensions
+from rag_app.providers.embeddings import dimensions, is_local
 from rag_app.services.audit import record
 from rag_app.services.context import Context
 from rag_app.services.paging import Page, PageRequest, page_of
@@ -132,6 +132,7 @@ async def create_knowledge_base(context: Context, actor: Actor, new: NewKnowledg
             session.add(knowledge_base)
             await session.flush()
             model = new.embedding_model or await _default_embedding_model(context, session, actor)
+            _check_embedding_model(model)
             index = EmbeddingIndex(
                 knowledge_base_id=knowledge_base.id,
                 workspace_id=actor.workspace_id,
@@ -145,6 +146,13 @@ async def create_knowledge_base(context: Context, actor: Actor, new: NewKnowledg
     except IntegrityError as problem:
         raise Conflict(f"name: there is already a knowledge base called “{name}”", field="name") from problem
     return await get_knowledge_base(context, actor, knowledge_base.id)
+
+
+def _check_embedding_model(model: str) -> None:
+    if model.startswith("local/") and not is_local(model):
+        raise InvalidInput(f"embedding_model: “{model}” is not bundled with this server", field="embedding_model")
+    if "/" not in model:
+        raise InvalidInput("embedding_model: expected provider/model, or local/wordllama-256", field="embedding_model")
 
 
 async def _default_embedding_model(context: Context, session: AsyncSession, actor: Actor) -> str:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from rag_app.errors import NotFound
+from rag_app.errors import InvalidInput, NotFound
 from rag_app.services.context import Context
 from rag_app.services.documents import (
     DocumentFilter,
@@ -141,3 +141,18 @@ async def vector_indexes(context: Context) -> int:
     async with context.transaction() as session:
         found = await session.execute(text("SELECT count(*) FROM pg_class WHERE relname LIKE 'embeddings_hnsw_%'"))
         return int(found.scalar_one())
+
+
+async def test_the_same_bytes_with_other_metadata_are_relabelled(context: Context) -> None:
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    [first] = await add_texts(context, actor, base.id, [IncomingText("Salt.", "a", metadata={"year": 2022})])
+    [again] = await add_texts(context, actor, base.id, [IncomingText("Salt.", "a", metadata={"year": 2023})])
+    assert again.duplicate and again.id == first.id and first.id
+    assert (await get_document(context, actor, first.id)).metadata == {"year": 2023}
+
+
+async def test_an_unknown_bundled_embedder_is_refused(context: Context) -> None:
+    actor = await make_actor(context)
+    with pytest.raises(InvalidInput, match="not bundled"):
+        await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook", embedding_model="local/none"))
