@@ -24,6 +24,8 @@ RIDGE = 0.3
 THRESHOLD = 0.5
 FITTED_TOO = {"scifact_train": 0.12}
 """A second corpus in the fit, with its weight beside SQuAD's 1: without it the threshold knows one kind of question."""
+SMALL = "squad, small knowledge bases"
+SMALL_EACH = 12
 ANSWER_FEATURES = ("bm25_share", "idf_coverage", "cosine", "margin", "window", "phrases")
 MODES: tuple[Mode, ...] = ("hybrid", "lexical")
 
@@ -101,6 +103,33 @@ async def left_out_articles(asking: Asking, per_fold: int) -> None:
         print(f"  fold {number + 1} of {FOLDS}", flush=True)
 
 
+async def small_bases(asking: Asking) -> None:
+    """Each article of SQuAD a knowledge base of its own, without every fourth of its passages.
+
+    It cannot answer questions on those passages, nor questions from other articles.
+    """
+    asked = sets.load("squad")
+    if asked is None:
+        return
+    title = {document["id"]: document["title"] for document in asked.documents}
+    source = {key: next(iter(asked.relevant[key])) for key, _ in asked.questions}
+    fitted_articles = article_folds(asked)[1]
+    for number, article in enumerate(sorted(set(title.values()))):
+        documents = [document for document in asked.documents if document["title"] == article]
+        gone = {document["id"] for document in documents[::4]}
+        kept = [document for document in documents if document["id"] not in gone]
+        made = await fill(asking.engine, kept, name=f"calibrate small {number}")
+        shuffled = [key for key, _ in random.Random(number).sample(asked.questions, len(asked.questions))]
+        mine = [key for key in shuffled if title[source[key]] == article]
+        there = [key for key in mine if source[key] not in gone][:SMALL_EACH]
+        missing = [key for key in mine if source[key] in gone][: SMALL_EACH // 3]
+        foreign = [key for key in shuffled if title[source[key]] != article][: SMALL_EACH - len(missing)]
+        fit = article in fitted_articles
+        labels = {key: (fit, key in set(there)) for key in there + missing + foreign}
+        await asking.ask(made, SMALL, asked, labels)
+    print("  small knowledge bases", flush=True)
+
+
 async def other_corpora(asking: Asking) -> None:
     """Corpora with their own questions against foreign ones, and with some of their documents left out."""
     for name in ("scifact_train", "scifact", "claude_docs"):
@@ -146,9 +175,9 @@ def fit_logistic(x: Array, y: Array, weight: Array) -> Array:
     return theta
 
 
-def probability(theta: Array, x: Array) -> Array:
-    """What the logistic regression says."""
-    found: Array = 1 / (1 + np.exp(-(theta[0] + x @ theta[1:])))
+def probability(theta: Array, x: Array, shift: Array | float = 0.0) -> Array:
+    """What the logistic regression says, its logit shifted."""
+    found: Array = 1 / (1 + np.exp(-(theta[0] + x @ theta[1:] + shift)))
     return found
 
 
@@ -197,14 +226,15 @@ def fitted(cases: Sequence[Case], mode: Mode) -> dict[str, Any]:
     """Weights from the fitting articles, and what they do elsewhere."""
     with_cosine = mode != "lexical"
     names = [name for name in ANSWER_FEATURES if with_cosine or name != "cosine"]
-    mine = [case for case in cases if case.fit]
+    mine = [case for case in cases if case.fit and case.group != SMALL]
     y = np.array([case.answerable for case in mine], dtype=float)
     theta = fit_logistic(features(mine, names), y, case_weights(mine, y))
+    small = smallness_weight(theta, [case for case in cases if case.fit and case.group == SMALL], names)
     x, labels = passage_rows([case for case in mine if case.group == "squad"], cosine=with_cosine)
     passage_theta = fit_logistic(x, labels, np.ones(len(labels)))
     columns = ("bm25_share", "cosine", "fused") if with_cosine else ("bm25_share", "fused")
     found: dict[str, Any] = {
-        "answer": dict(zip(("bias", *names), np.round(theta, 2).tolist(), strict=True)),
+        "answer": dict(zip(("bias", *names), np.round(theta, 2).tolist(), strict=True)) | {"smallness": small},
         "passage": dict(zip(("bias", *columns), np.round(passage_theta, 2).tolist(), strict=True)),
         "groups": {},
     }
@@ -213,7 +243,7 @@ def fitted(cases: Sequence[Case], mode: Mode) -> dict[str, Any]:
         if not others:
             continue
         truth = np.array([case.answerable for case in others], dtype=float)
-        found["groups"][group] = report(probability(theta, features(others, names)), truth)
+        found["groups"][group] = report(with_size(theta, small, others, names), truth)
         as_built = np.array([case.result.evidence.answerable for case in others])
         found["groups"][group]["as_built"] = report(as_built, truth)["balanced_accuracy"]
     test_x, test_y = passage_rows(
@@ -221,6 +251,25 @@ def fitted(cases: Sequence[Case], mode: Mode) -> dict[str, Any]:
     )
     found["passage_calibration"] = reliability(probability(passage_theta, test_x), test_y)
     return found
+
+
+def with_size(theta: Array, weight: float, cases: Sequence[Case], names: Sequence[str]) -> Array:
+    """What the logistic regression says, with the size of the knowledge base."""
+    shift = weight * features(cases, ["smallness"])[:, 0]
+    return probability(theta, features(cases, names), shift)
+
+
+def smallness_weight(theta: Array, cases: Sequence[Case], names: Sequence[str]) -> float:
+    """The weight, in tenths, under which small knowledge bases are judged most likely; the other weights stay."""
+    if not cases:
+        return 0.0
+    y = np.array([case.answerable for case in cases], dtype=float)
+
+    def likelihood(weight: float) -> float:
+        p = np.clip(with_size(theta, weight, cases, names), 1e-6, 1 - 1e-6)
+        return float((balanced(y) * np.log(np.where(y > 0, p, 1 - p))).sum())
+
+    return max((tenth / 10 for tenth in range(21)), key=likelihood)
 
 
 def reliability(p: Array, y: Array) -> dict[str, list[float]]:
@@ -238,6 +287,7 @@ async def run(per_fold: int, url: str | None) -> dict[str, Any]:
     async with scratch_engine(url) as engine:
         asking = Asking(engine, {mode: [] for mode in MODES})
         await left_out_articles(asking, per_fold)
+        await small_bases(asking)
         await other_corpora(asking)
     return {mode: fitted(cases, mode) for mode, cases in asking.cases.items() if cases}
 

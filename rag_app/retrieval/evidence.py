@@ -5,13 +5,15 @@ The weights were fitted by `scripts/bench calibrate`, which prints these constan
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rag_app.retrieval.passages import Evidence
 from rag_app.retrieval.proximity import Proximity
 
 JUDGED_PASSAGES = 5
 READ_PASSAGES = 3
+SIZES = (30, 2_000)
+"""Passages searched: below and above these the size of the knowledge bases makes no further difference."""
 CALIBRATED_MODEL = "local/wordllama-256"
 """Cosines of other embedding models have another scale, so for them the weights without a cosine are taken."""
 
@@ -38,6 +40,7 @@ class AnswerWeights:
     margin: float
     window: float
     phrases: float
+    smallness: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class PassageWeights:
 
 
 ANSWER_WITH_COSINE = AnswerWeights(
-    bias=-8.53, bm25_share=4.35, coverage=1.7, cosine=8.18, margin=2.18, window=3.25, phrases=4.15
+    bias=-8.53, bm25_share=4.35, coverage=1.7, cosine=8.18, margin=2.18, window=3.25, phrases=4.15, smallness=0.5
 )
 ANSWER_WITHOUT_COSINE = AnswerWeights(
-    bias=-6.25, bm25_share=8.5, coverage=1.79, cosine=0.0, margin=1.08, window=2.56, phrases=4.8
+    bias=-6.25, bm25_share=8.5, coverage=1.79, cosine=0.0, margin=1.08, window=2.56, phrases=4.8, smallness=0.8
 )
 PASSAGE_WITH_COSINE = PassageWeights(bias=-17.22, bm25_share=8.41, cosine=1.49, fused=13.08)
 PASSAGE_WITHOUT_COSINE = PassageWeights(bias=-16.04, bm25_share=11.28, cosine=0.0, fused=10.51)
@@ -71,8 +74,22 @@ def relevance(features: Features) -> float:
     )
 
 
-def judge(best: Sequence[Features]) -> Evidence:
-    """Evidence from the passages found, best first, and the calibrated probability that they answer the question."""
+def smallness(passages: int) -> float:
+    """By how many orders of magnitude what was searched is smaller than the largest of SIZES; 0 for large ones.
+
+    The best of many passages resembles any question more than the best of a few does, and in a small knowledge base a
+    word of the question that it does not hold weighs nearly as little as one that it does, so the same figures mean
+    more in a small one.
+    """
+    low, high = SIZES
+    return math.log10(high / min(max(passages, low), high))
+
+
+def judge(best: Sequence[Features], *, searched: int) -> Evidence:
+    """Evidence from the passages found, best first, and the calibrated probability that they answer the question.
+
+    `searched` is the number of passages in the knowledge bases that were searched.
+    """
     if not best:
         return Evidence()
     head = best[:JUDGED_PASSAGES]
@@ -85,6 +102,7 @@ def judge(best: Sequence[Features]) -> Evidence:
         margin=best[0].fused - (sum(each.fused for each in rest) / len(rest) if rest else 0.0),
         window=max(each.proximity.window for each in best[:READ_PASSAGES]),
         phrases=max(each.proximity.phrases for each in best[:READ_PASSAGES]),
+        smallness=smallness(searched),
     )
     return _with_probability(found, ANSWER_WITH_COSINE if cosines else ANSWER_WITHOUT_COSINE)
 
@@ -98,16 +116,9 @@ def _with_probability(found: Evidence, weights: AnswerWeights) -> Evidence:
         + weights.margin * found.margin
         + weights.window * found.window
         + weights.phrases * found.phrases
+        + weights.smallness * found.smallness
     )
-    return Evidence(
-        bm25_share=found.bm25_share,
-        idf_coverage=found.idf_coverage,
-        cosine=found.cosine,
-        margin=found.margin,
-        window=found.window,
-        phrases=found.phrases,
-        answerable=_logistic(total),
-    )
+    return replace(found, answerable=_logistic(total))
 
 
 def _logistic(value: float) -> float:

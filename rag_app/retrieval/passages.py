@@ -52,6 +52,7 @@ class Evidence:
     margin: float = 0.0  # best fused score minus the mean of the next ones
     window: float = 0.0  # idf-weighted share of the question's terms that stand close together in one passage
     phrases: float = 0.0  # the same of its pairs of neighbouring terms
+    smallness: float = 0.0  # how small what was searched is, in orders of magnitude, see evidence.smallness
     answerable: float = 0.0  # calibrated probability that the passages answer the question, 0..1
 
 

@@ -135,19 +135,19 @@ def features(share: float, cosine: float | None, *, near: float = 0.0, fused: fl
 def test_more_evidence_never_makes_an_answer_less_likely(
     share: float, cosine: float | None, near: float, more: float
 ) -> None:
-    before = judge([features(share, cosine, near=near)]).answerable
-    after = judge([features(min(1.0, share + more), cosine, near=min(1.0, near + more))]).answerable
+    before = judge([features(share, cosine, near=near)], searched=2_000).answerable
+    after = judge([features(min(1.0, share + more), cosine, near=min(1.0, near + more))], searched=2_000).answerable
     assert 0 <= before <= after + 1e-9 <= 1 + 1e-9
     assert relevance(features(share, cosine)) <= relevance(features(min(1.0, share + more), cosine)) + 1e-9
 
 
 def test_nothing_found_answers_nothing() -> None:
-    assert judge([]) == Evidence()
-    assert judge([]).answerable == 0
+    assert judge([], searched=0) == Evidence()
+    assert judge([], searched=2_000).answerable == 0
 
 
 def test_full_and_empty_evidence_are_told_apart() -> None:
-    assert judge([features(0.7, 0.7, near=1.0), features(0.1, 0.2, fused=0.2)]).answerable > 0.95
-    assert judge([features(0.05, 0.1), features(0.05, 0.1)]).answerable < 0.05
-    assert judge([features(0.7, None, near=1.0), features(0.1, None, fused=0.2)]).answerable > 0.9
-    assert judge([features(0.05, None), features(0.05, None)]).answerable < 0.1
+    assert judge([features(0.7, 0.7, near=1.0), features(0.1, 0.2, fused=0.2)], searched=2_000).answerable > 0.95
+    assert judge([features(0.05, 0.1), features(0.05, 0.1)], searched=2_000).answerable < 0.05
+    assert judge([features(0.7, None, near=1.0), features(0.1, None, fused=0.2)], searched=2_000).answerable > 0.9
+    assert judge([features(0.05, None), features(0.05, None)], searched=2_000).answerable < 0.1
