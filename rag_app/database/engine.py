@@ -16,7 +16,11 @@ from rag_app.settings import Settings
 
 DRIVER = "postgresql+psycopg://"
 # A policy or a parameter must not freeze a plan made for another knowledge base.
-SESSION_DEFAULTS = "-c plan_cache_mode=force_custom_plan -c hnsw.iterative_scan=relaxed_order -c jit=off"
+HNSW_EF_SEARCH = 100
+SESSION_DEFAULTS = (
+    "-c plan_cache_mode=force_custom_plan -c jit=off "
+    f"-c hnsw.iterative_scan=relaxed_order -c hnsw.ef_search={HNSW_EF_SEARCH}"
+)
 
 
 def with_driver(url: str) -> str:

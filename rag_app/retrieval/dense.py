@@ -1,48 +1,89 @@
 """The dense leg: an exact scan of small indexes, HNSW for large ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import numpy as np
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from rag_app.database.engine import HNSW_EF_SEARCH
 from rag_app.errors import InvalidInput
 from rag_app.retrieval.filters import filter_values, passage_filter
 from rag_app.retrieval.lexical import Hit
+from rag_app.retrieval.reader import Reader, integers, uuids
 from rag_app.retrieval.scope import Scope, Target
 
 HNSW_FROM = 10_000
 """Passages in an index from which `build_hnsw` pays: below, an exact scan is quick and misses nothing."""
 WIDEST_HNSW = 4_000
-EF_SEARCH = 200
+EF_SEARCH_ALONE = 200
+"""Without the lexical leg beside it, which finds and gets the exact cosine of most that matters."""
 
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 
-async def search_dense(
-    connection: AsyncConnection, vector: Vector, targets: Sequence[Target], scope: Scope, *, limit: int
-) -> list[Hit]:
-    """The best `limit` passages by cosine similarity, over the active indexes of the targets.
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a dense search is told about the lexical leg, and how many hits it shall return."""
 
-    Raises InvalidInput when the vector has another dimension than the index.
+    sparse: str  # the question as a sparse vector
+    found: Sequence[UUID]  # passages that the lexical leg found
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class DenseHits:
+    """The best passages by cosine, best first, and the scores that the fusion needs besides."""
+
+    hits: list[Hit]
+    cosine: dict[UUID, float]  # of the hits and of the passages that the lexical leg found
+    bm25: dict[UUID, float]  # of the hits that the lexical leg did not find
+
+
+async def search_dense(
+    reader: Reader, vector: Vector, targets: Sequence[Target], *, scope: Scope, beside: Beside
+) -> DenseHits:
+    """The best `beside.limit` passages by cosine similarity, over the active indexes of the targets.
+
+    In the same statement each passage that only one leg found gets its score in the other one. Raises InvalidInput
+    when the vector has another dimension than the index.
     """
     dimensions = {target.dimensions for target in targets}
     if dimensions != {len(vector)}:
         raise InvalidInput(f"The question has {len(vector)} dimensions, the index {sorted(dimensions)}.")
     values = {
-        "kbs": [target.knowledge_base_id for target in targets],
-        "indexes": [target.index_id for target in targets],
+        "kbs": uuids(target.knowledge_base_id for target in targets),
+        "indexes": integers(target.index_id for target in targets if target.index_id is not None),
         "question": vector_literal(vector),
-        "limit": limit,
+        "sparse": beside.sparse,
+        "known": uuids(beside.found),
+        "limit": beside.limit,
     }
+    settings: dict[str, str] = {}
     if len(targets) == 1 and targets[0].has_hnsw:
-        await connection.execute(_EF_SEARCH, {"value": str(max(EF_SEARCH, min(limit * 2, 1000)))})
         statement = _hnsw_statement(targets[0], filtered=bool(scope.filter))
+        effort = max(HNSW_EF_SEARCH if beside.found else EF_SEARCH_ALONE, beside.limit)
+        if effort != HNSW_EF_SEARCH:
+            settings["hnsw.ef_search"] = str(min(effort, 1000))
     else:
         statement = _FILTERED if scope.filter else _PLAIN
-    rows = await connection.execute(statement, values | filter_values(scope))
-    return [Hit(row.passage_id, -row.distance) for row in rows]
+    rows = await reader.rows(statement, values | filter_values(scope), settings=settings)
+    return _dense_hits(rows)
+
+
+def _dense_hits(rows: Iterable[tuple[UUID, bool, float, float | None]]) -> DenseHits:
+    found = DenseHits([], {}, {})
+    for passage_id, is_hit, distance, bm25_distance in rows:
+        found.cosine[passage_id] = -distance
+        if is_hit:
+            found.hits.append(Hit(passage_id, -distance))
+            if bm25_distance is not None:
+                found.bm25[passage_id] = -bm25_distance
+    found.hits.sort(key=lambda hit: (-hit.score, hit.passage_id))
+    return found
 
 
 def vector_literal(vector: Vector) -> str:
@@ -94,28 +135,49 @@ async def orphaned_hnsw(connection: AsyncConnection) -> list[int]:
     return [int(row.id) for row in await connection.execute(_ORPHANED)]
 
 
-def _hnsw_statement(target: Target, *, filtered: bool) -> Any:
+def _hnsw_statement(target: Target, *, filtered: bool) -> bytes:
     # The planner takes the partial index only for the literal expression and condition it was built with.
     width, index_id = int(target.dimensions), int(target.index_id or 0)
-    condition = passage_filter("e") if filtered else ""
-    return text(f"""
-        SELECT e.passage_id,
-               e.embedding::halfvec({width}) <#> CAST(:question AS halfvec({width})) AS distance
+    return _completed(f"""
+        SELECT e.knowledge_base_id, e.passage_id,
+               e.embedding::halfvec({width}) <#> CAST(%(question)s AS halfvec({width})) AS distance
         FROM embeddings e
-        WHERE e.index_id = {index_id} AND e.knowledge_base_id = ANY(CAST(:kbs AS uuid[])) {condition}
-        ORDER BY e.embedding::halfvec({width}) <#> CAST(:question AS halfvec({width})) LIMIT :limit
+        WHERE e.index_id = {index_id} AND e.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[]))
+              {passage_filter("e") if filtered else ""}
+        ORDER BY e.embedding::halfvec({width}) <#> CAST(%(question)s AS halfvec({width})) LIMIT %(limit)s
     """)  # noqa: S608 -- two integers of our own and constants
 
 
-_SEARCH = """
-    SELECT e.passage_id, e.embedding <#> CAST(:question AS halfvec) AS distance
-    FROM embeddings e
-    WHERE e.knowledge_base_id = ANY(CAST(:kbs AS uuid[])) AND e.index_id = ANY(CAST(:indexes AS bigint[])) {filter}
-    ORDER BY distance, e.passage_id LIMIT :limit
-"""
-_PLAIN = text(_SEARCH.format(filter=""))
-_FILTERED = text(_SEARCH.format(filter=passage_filter("e")))
-_EF_SEARCH = text("SELECT set_config('hnsw.ef_search', :value, false)")
+def _exact_statement(condition: str) -> bytes:
+    return _completed(f"""
+        SELECT e.knowledge_base_id, e.passage_id, e.embedding <#> CAST(%(question)s AS halfvec) AS distance
+        FROM embeddings e
+        WHERE e.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[]))
+              AND e.index_id = ANY(CAST(%(indexes)s AS bigint[])) {condition}
+        ORDER BY distance, e.passage_id LIMIT %(limit)s
+    """)  # noqa: S608 -- constants
+
+
+def _completed(best: str) -> bytes:
+    """The hits with the BM25 that the lexical leg did not give them, and the cosines of what only that leg found."""
+    return f"""
+        WITH best AS MATERIALIZED ({best})
+        SELECT b.passage_id, true AS is_hit, b.distance,
+               CASE WHEN b.passage_id <> ALL(CAST(%(known)s AS uuid[])) THEN (
+                   SELECT l.weights <#> CAST(%(sparse)s AS sparsevec) FROM lexical l
+                   WHERE l.knowledge_base_id = b.knowledge_base_id AND l.passage_id = b.passage_id
+               ) END AS bm25_distance
+        FROM best b
+        UNION ALL
+        SELECT e.passage_id, false, e.embedding <#> CAST(%(question)s AS halfvec), NULL
+        FROM embeddings e
+        WHERE e.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[])) AND e.passage_id = ANY(CAST(%(known)s AS uuid[]))
+              AND e.index_id = ANY(CAST(%(indexes)s AS bigint[]))
+    """.encode()  # noqa: S608 -- constants of this file
+
+
+_PLAIN = _exact_statement("")
+_FILTERED = _exact_statement(passage_filter("e"))
 _ORPHANED = text("""
     SELECT CAST(substr(c.relname, length('embeddings_hnsw_') + 1) AS bigint) AS id FROM pg_class c
     WHERE c.relkind = 'i' AND c.relname ~ '^embeddings_hnsw_[0-9]+$'

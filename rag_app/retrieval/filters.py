@@ -20,7 +20,7 @@ def passage_filter(table: str) -> str:
             WHERE fp.knowledge_base_id = {table}.knowledge_base_id AND fp.id = {table}.passage_id
               AND fd.deleted_at IS NULL
               AND NOT EXISTS (
-                SELECT FROM jsonb_each(CAST(:filter AS jsonb)) AS wanted
+                SELECT FROM jsonb_each(CAST(%(filter)s AS jsonb)) AS wanted
                 WHERE NOT EXISTS (
                     SELECT FROM jsonb_array_elements(wanted.value) AS allowed
                     WHERE fd.metadata -> wanted.key @> allowed.value))

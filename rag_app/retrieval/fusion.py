@@ -44,7 +44,11 @@ def min_max(score: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (score - low) / (high - low)))
 
 
+def ordered(scores: Mapping[UUID, float]) -> list[UUID]:
+    """The highest score first; equal scores in the order of their ids, so that lists are stable."""
+    return [passage_id for _, passage_id in sorted((-score, passage_id) for passage_id, score in scores.items())]
+
+
 def ranks(scores: Mapping[UUID, float]) -> dict[UUID, int]:
-    """Places from 1, the highest score first; equal scores in the order of their ids, so that lists are stable."""
-    ordered = sorted(scores, key=lambda passage_id: (-scores[passage_id], passage_id))
-    return {passage_id: place for place, passage_id in enumerate(ordered, start=1)}
+    """Places from 1, in that order."""
+    return {passage_id: place for place, passage_id in enumerate(ordered(scores), start=1)}

@@ -1,25 +1,19 @@
-"""Runs both legs at once, each on a connection of its own, and says which one could not run."""
+"""Runs both legs of a search on one connection, and says which one could not run."""
 
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-from rag_app.database.engine import clear_errors
 from rag_app.errors import MixedEmbeddingModels, ProviderError
-from rag_app.retrieval.dense import Vector, search_dense
-from rag_app.retrieval.lexical import Hit, search_lexical
+from rag_app.retrieval.dense import Beside, DenseHits, Vector, search_dense
+from rag_app.retrieval.fusion import Candidate
+from rag_app.retrieval.lexical import Hit, search_lexical, sparse_literal
 from rag_app.retrieval.question import Question
-from rag_app.retrieval.scope import Embed, Scope, Target
+from rag_app.retrieval.reader import Reader
+from rag_app.retrieval.scope import Scope, Target
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-DenseHits: TypeAlias = tuple[list[Hit] | None, Vector | None]
 NO_INDEX = "dense: no embedding index yet; only words were compared"
 EMBEDDER_FAILED = "dense: the embedding model did not answer; only words were compared"
 NO_KNOWN_WORD = "lexical: no word of the question occurs in these knowledge bases"
@@ -43,34 +37,55 @@ class Trace:
             self.timings[step] = round((time.perf_counter() - started) * 1000, 3)
 
 
-@asynccontextmanager
-async def reading(engine: AsyncEngine) -> "AsyncIterator[AsyncConnection]":
-    """A connection for single reading statements, without the round trips of a transaction."""
-    with clear_errors():
-        async with engine.connect() as connection:
-            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
-
-
 def per_leg(scope: Scope) -> int:
     """How many hits each leg returns."""
     return max(CANDIDATES_PER_LEG, scope.limit + scope.limit // 2)
 
 
-@asynccontextmanager
-async def dense_leg(
-    engine: AsyncEngine, text: str, targets: Sequence[Target], *, scope: Scope, trace: Trace
-) -> "AsyncIterator[asyncio.Task[DenseHits]]":
-    """The dense leg as a task that runs beside the block, on a connection of its own. Raises MixedEmbeddingModels."""
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """What the legs returned, best first; None = did not run. `candidates` are all hits with both scores."""
+
+    lexical: list[Hit] | None
+    dense: list[Hit] | None
+    candidates: list[Candidate]
+
+
+async def run_legs(
+    reader: Reader, question: Question, targets: Sequence[Target], *, scope: Scope, trace: Trace
+) -> Legs:
+    """Both legs, one after the other, while the embedding model works. Raises MixedEmbeddingModels."""
     embedded = [] if scope.mode == "lexical" else _embedded(targets, scope, trace)
-    task = asyncio.create_task(_dense(engine, text, embedded, scope=scope, trace=trace))
+    embedding = asyncio.create_task(_embed(scope, question.text, trace)) if embedded else None
     try:
-        yield task
+        lexical = await _lexical(reader, question, targets, scope=scope, trace=trace)
+        if embedding is None:
+            return _legs(lexical, None)
+        if not embedding.done():
+            await reader.release()  # a slow embedding model must not hold a connection
+        vector = await embedding
     finally:
-        task.cancel()
+        if embedding is not None:
+            embedding.cancel()
+    if vector is None:
+        return _legs(lexical, None)
+    beside = Beside(sparse_literal(question), [hit.passage_id for hit in lexical or ()], per_leg(scope))
+    with trace.measure("dense"):
+        return _legs(lexical, await search_dense(reader, vector, embedded, scope=scope, beside=beside))
 
 
-async def lexical_leg(
-    connection: AsyncConnection, question: Question, targets: Sequence[Target], *, scope: Scope, trace: Trace
+def _legs(lexical: list[Hit] | None, dense: DenseHits | None) -> Legs:
+    bm25 = {hit.passage_id: hit.score for hit in lexical or ()}
+    cosine = dense.cosine if dense else {}
+    if dense:
+        bm25.update(dense.bm25)
+    candidates = [Candidate(each, score, cosine.get(each)) for each, score in bm25.items()]
+    candidates.extend(Candidate(each, 0.0, score) for each, score in cosine.items() if each not in bm25)
+    return Legs(lexical, dense.hits if dense else None, candidates)
+
+
+async def _lexical(
+    reader: Reader, question: Question, targets: Sequence[Target], *, scope: Scope, trace: Trace
 ) -> list[Hit] | None:
     """The lexical leg; None when the mode does not want it."""
     if scope.mode == "dense":
@@ -79,7 +94,7 @@ async def lexical_leg(
         trace.warnings.append(NO_KNOWN_WORD)
     with trace.measure("lexical"):
         ids = [target.knowledge_base_id for target in targets]
-        return await search_lexical(connection, question, ids, scope, limit=per_leg(scope))
+        return await search_lexical(reader, question, ids, scope, limit=per_leg(scope))
 
 
 def _embedded(targets: Sequence[Target], scope: Scope, trace: Trace) -> list[Target]:
@@ -93,21 +108,12 @@ def _embedded(targets: Sequence[Target], scope: Scope, trace: Trace) -> list[Tar
     return found
 
 
-async def _dense(engine: AsyncEngine, text: str, targets: Sequence[Target], *, scope: Scope, trace: Trace) -> DenseHits:
-    if not targets or scope.embed is None:
-        return None, None
-    vector = await _embed(scope.embed, text, trace)
-    if vector is None:
-        return None, None
-    with trace.measure("dense"):
-        async with reading(engine) as connection:
-            return await search_dense(connection, vector, targets, scope, limit=per_leg(scope)), vector
-
-
-async def _embed(embed: Embed, text: str, trace: Trace) -> Vector | None:
+async def _embed(scope: Scope, text: str, trace: Trace) -> Vector | None:
+    if scope.embed is None:
+        return None
     try:
         with trace.measure("embed"):
-            vector: Vector = (await embed([text]))[0]
+            vector: Vector = (await scope.embed([text]))[0]
             return vector
     except ProviderError:
         trace.warnings.append(EMBEDDER_FAILED)

@@ -1,21 +1,21 @@
 """The lexical leg: BM25 as the inner product of stored weights and the question's idf, among the rarest terms' hits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
-
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rag_app.retrieval.filters import filter_values, passage_filter
 from rag_app.retrieval.question import Question
+from rag_app.retrieval.reader import Reader, integers, uuids
 from rag_app.retrieval.scope import Scope
 from rag_app.retrieval.terms import TERM_SPACE
 
 MOST_CANDIDATES = 20_000
-SPARES = (0.4, 0.0)
-"""Shares of the question that may be left unlooked-for at first: common words make up most of the work, and of the
-score next to nothing. Everything is looked for when the first pass leaves a doubt."""
+SPARE = 0.4
+"""Share of the question that may be left unlooked-for at first: common words make up most of the work, and of the
+score next to nothing. When the first pass leaves a doubt, so many more terms are looked for that it is gone."""
+_BY_INDEX = {"enable_seqscan": "off"}  # comparing the terms of every passage costs ten times what the planner expects
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +27,31 @@ class Hit:
 
 
 async def search_lexical(
-    connection: AsyncConnection, question: Question, knowledge_base_ids: Sequence[UUID], scope: Scope, *, limit: int
+    reader: Reader, question: Question, knowledge_base_ids: Sequence[UUID], scope: Scope, *, limit: int
 ) -> list[Hit]:
     """The best `limit` passages by BM25. None of the question's terms known gives an empty list."""
     if not question.hashes:
         return []
     values = {
-        "kbs": list(knowledge_base_ids),
+        "kbs": uuids(knowledge_base_ids),
         "question": sparse_literal(question),
         "limit": limit,
         **filter_values(scope),
     }
     statement = _FILTERED if scope.filter else _PLAIN
-    hits: list[Hit] = []
-    for spare in SPARES:
-        essential = question.essential(spare=spare, most_candidates=MOST_CANDIDATES)
-        rows = await connection.execute(statement, values | {"essential": essential.terms})
-        hits = [Hit(row.passage_id, -row.distance) for row in rows]
-        if essential.complete or _is_settled(hits, essential.missed, scope.limit):
-            break
+    essential = question.essential(spare=SPARE, most_candidates=MOST_CANDIDATES)
+    hits = await _hits(reader, statement, values | {"essential": integers(essential.terms)})
+    if not essential.complete and (len(hits) < scope.limit or hits[scope.limit - 1].score < essential.missed):
+        enough = hits[scope.limit - 1].score if len(hits) >= scope.limit else 0.0
+        essential = question.essential(enough=enough, most_candidates=MOST_CANDIDATES)
+        hits = await _hits(reader, statement, values | {"essential": integers(essential.terms)}, settings=_BY_INDEX)
     return hits
 
 
-def _is_settled(hits: Sequence[Hit], missed: float, limit: int) -> bool:
-    """True when no passage that was not looked at is likely to belong among the first `limit`."""
-    return len(hits) >= limit and hits[limit - 1].score >= missed
+async def _hits(
+    reader: Reader, statement: bytes, values: Mapping[str, Any], *, settings: Mapping[str, str] | None = None
+) -> list[Hit]:
+    return [Hit(row[0], -row[1]) for row in await reader.rows(statement, values, settings=settings)]
 
 
 def sparse_literal(question: Question) -> str:
@@ -61,10 +61,10 @@ def sparse_literal(question: Question) -> str:
 
 
 _SEARCH = """
-    SELECT l.passage_id, l.weights <#> CAST(:question AS sparsevec) AS distance
+    SELECT l.passage_id, l.weights <#> CAST(%(question)s AS sparsevec) AS distance
     FROM lexical l
-    WHERE l.terms && CAST(:essential AS integer[]) AND l.knowledge_base_id = ANY(CAST(:kbs AS uuid[])) {filter}
-    ORDER BY distance, l.passage_id LIMIT :limit
+    WHERE l.terms && CAST(%(essential)s AS integer[]) AND l.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[])) {filter}
+    ORDER BY distance, l.passage_id LIMIT %(limit)s
 """
-_PLAIN = text(_SEARCH.format(filter=""))
-_FILTERED = text(_SEARCH.format(filter=passage_filter("l")))
+_PLAIN = _SEARCH.format(filter="").encode()
+_FILTERED = _SEARCH.format(filter=passage_filter("l")).encode()

@@ -5,10 +5,8 @@ from dataclasses import replace
 from itertools import pairwise
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from rag_app.retrieval.candidates import Found
+from rag_app.retrieval.reader import Reader, integers, uuids
 
 MOST_JOINED = 3
 LONGEST_TEXT = 4_000
@@ -43,9 +41,9 @@ def _belongs(hit: Found, mates: Sequence[Found]) -> bool:
     return high - low <= LONGEST_TEXT
 
 
-async def join(connection: AsyncConnection, groups: Sequence[Sequence[Found]]) -> list[Found]:
+async def join(reader: Reader, groups: Sequence[Sequence[Found]]) -> list[Found]:
     """One hit per group: the best one, widened to the slice of the version that the whole group covers."""
-    gaps = await _gaps(connection, groups)
+    gaps = await _gaps(reader, groups)
     return [_widened(mates, gaps) for mates in groups]
 
 
@@ -69,7 +67,7 @@ def _widened(mates: Sequence[Found], gaps: dict[tuple[UUID, int], str]) -> Found
     )
 
 
-async def _gaps(connection: AsyncConnection, groups: Sequence[Sequence[Found]]) -> dict[tuple[UUID, int], str]:
+async def _gaps(reader: Reader, groups: Sequence[Sequence[Found]]) -> dict[tuple[UUID, int], str]:
     """What stands between two joined passages (blank lines), from the text of their version."""
     wanted: list[tuple[UUID, UUID, int, int]] = []
     for mates in groups:
@@ -80,15 +78,16 @@ async def _gaps(connection: AsyncConnection, groups: Sequence[Sequence[Found]]) 
                 wanted.append(gap)
     if not wanted:
         return {}
-    columns = list(zip(*wanted, strict=True))
-    values = dict(zip(("kbs", "versions", "starts", "lengths"), map(list, columns), strict=True))
-    rows = await connection.execute(_GAPS, values)
-    return {(row.version_id, row.start): row.gap for row in rows}
+    kbs, versions, starts, lengths = zip(*wanted, strict=True)
+    values = {
+        "kbs": uuids(kbs), "versions": uuids(versions), "starts": integers(starts), "lengths": integers(lengths)
+    }  # fmt: skip
+    return {(version, start): gap for version, start, gap in await reader.rows(_GAPS, values)}
 
 
-_GAPS = text("""
+_GAPS = b"""
     SELECT w.version_id, w.start, substr(v.text, w.start + 1, w.length) AS gap
-    FROM unnest(CAST(:kbs AS uuid[]), CAST(:versions AS uuid[]), CAST(:starts AS integer[]),
-                CAST(:lengths AS integer[])) AS w (kb, version_id, start, length)
+    FROM unnest(CAST(%(kbs)s AS uuid[]), CAST(%(versions)s AS uuid[]), CAST(%(starts)s AS integer[]),
+                CAST(%(lengths)s AS integer[])) AS w (kb, version_id, start, length)
     JOIN versions v ON v.knowledge_base_id = w.kb AND v.id = w.version_id
-""")
+"""

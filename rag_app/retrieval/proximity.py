@@ -27,12 +27,12 @@ def proximity(asked: Sequence[str], idf: Mapping[str, float], *, text: str, lang
     if not total:
         return Proximity()
     terms = terms_of(text, language)[:LONGEST]
-    return Proximity(_best_window(terms, wanted, idf) / total, _phrases(asked, terms, idf))
-
-
-def _best_window(terms: Sequence[str], wanted: set[str], idf: Mapping[str, float]) -> float:
-    """The largest sum of idf of distinct wanted terms within WINDOW terms; a window that slides over the hits."""
     hits = [(place, term) for place, term in enumerate(terms) if term in wanted]
+    return Proximity(_best_window(hits, idf) / total, _phrases(asked, hits, idf))
+
+
+def _best_window(hits: Sequence[tuple[int, str]], idf: Mapping[str, float]) -> float:
+    """The largest sum of idf of distinct wanted terms within WINDOW terms; a window that slides over the hits."""
     inside: dict[str, int] = {}
     value = best = 0.0
     first = 0
@@ -50,10 +50,11 @@ def _best_window(terms: Sequence[str], wanted: set[str], idf: Mapping[str, float
     return best
 
 
-def _phrases(asked: Sequence[str], terms: Sequence[str], idf: Mapping[str, float]) -> float:
+def _phrases(asked: Sequence[str], hits: Sequence[tuple[int, str]], idf: Mapping[str, float]) -> float:
     pairs = {pair: min(idf.get(pair[0], 0.0), idf.get(pair[1], 0.0)) for pair in pairwise(asked)}
     total = sum(pairs.values())
     if not total:
         return 0.0
-    there = set(pairwise(terms))
+    # A pair with an unknown term weighs nothing, so the pairs among the hits are all that count.
+    there = {(first, second) for (one, first), (next_one, second) in pairwise(hits) if next_one == one + 1}
     return sum(weight for pair, weight in pairs.items() if pair in there) / total

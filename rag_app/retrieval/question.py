@@ -5,10 +5,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from rag_app.retrieval.scope import Target
-from rag_app.retrieval.statistics import document_frequencies
+from rag_app.errors import NotFound
+from rag_app.retrieval.reader import Reader
+from rag_app.retrieval.scope import Scope, Target, resolve
 from rag_app.retrieval.terms import DEFAULT_LANGUAGE, term_hash, terms_of
 from rag_app.retrieval.weights import HIGHEST_WEIGHT, inverse_document_frequency
 
@@ -17,12 +16,15 @@ MOST_TERMS = 64
 MOST_REPEATS = 2
 LIKELY_WEIGHT = 1.2
 """What the weights of several common terms in one passage rarely exceed on average (1.0: once at reference length)."""
+MOST_REMEMBERED = 1_000
+_languages_seen: dict[tuple[UUID, ...], tuple[str, ...]] = {}  # only saves a statement: never decides what is found
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question as the lexical leg sees it."""
 
+    text: str
     terms_by_language: dict[str, tuple[str, ...]]  # language -> the question's stems in their order
     idf: dict[str, float]  # stem -> idf in the union of the knowledge bases
     frequency: dict[str, int]  # stem -> passages that hold it
@@ -51,15 +53,16 @@ class Question:
                 asked[stem] = max(n, asked.get(stem, 0))
         return {number: self.idf[stem] * asked[stem] for number, stem in self.hashes.items()}
 
-    def essential(self, *, spare: float, most_candidates: int) -> "Essential":
+    def essential(self, *, spare: float = 0.0, enough: float = 0.0, most_candidates: int) -> "Essential":
         """The rarest hashed terms: a passage that holds none of them can be left out.
 
-        Terms are added, the rarest first, until those left out could give a passage at most `spare` of the score it
-        could get in all, or until the chosen ones may stand in more than `most_candidates` passages.
+        Terms are added, the rarest first, until those left out make up at most `spare` of the question's weight or
+        can hardly give a passage the score `enough`, or until the chosen ones may stand in more than
+        `most_candidates` passages.
         """
         weights = self.weights()
         rest = sum(weights.values())
-        enough = spare * rest
+        enough = max(spare * rest, enough / LIKELY_WEIGHT)
         chosen: list[int] = []
         candidates = 0
         for number, stem in sorted(self.hashes.items(), key=lambda item: self.frequency[item[1]]):
@@ -80,23 +83,58 @@ class Essential:
     complete: bool  # nothing was left out
 
 
-async def analyse(connection: AsyncConnection, text: str, targets: Sequence[Target]) -> Question:
-    """Stem the question for each language that the knowledge bases hold, and look up how rare the stems are there."""
-    terms = {language: tuple(terms_of(text, language)[:MOST_TERMS]) for language in _languages(targets)}
+async def analyse(reader: Reader, text: str, scope: Scope) -> tuple[list[Target], Question]:
+    """The knowledge bases that may be searched and hold something, and what the question means in them.
+
+    Rights, statistics and rarity are read in one statement, with the stems of the languages that these knowledge
+    bases held when they were last asked. When they hold others by now, the rarity is read anew.
+    """
+    place = tuple(scope.knowledge_base_ids)
+    expected = _languages_seen.get(place, (DEFAULT_LANGUAGE,))
+    stems = {stem for each in _terms(text, expected).values() for stem in each}
+    resolved = await resolve(reader, scope, {term_hash(base, stem) for base in place for stem in stems})
+    targets = [target for target in resolved.targets if target.passages > 0]
+    if scope.must_exist and not resolved.targets:
+        raise NotFound("There is no such knowledge base, or it is not yours.")
+    languages = _languages(targets)
+    terms = _terms(text, languages)
     stems = {stem for each in terms.values() for stem in each}
     hashes = {term_hash(target.knowledge_base_id, stem): stem for target in targets for stem in stems}
-    ids: list[UUID] = [target.knowledge_base_id for target in targets]
-    found = await document_frequencies(connection, ids, list(hashes))
-    frequency = dict.fromkeys(stems, 0)
-    for number, passages in found.items():
-        frequency[hashes[number]] += passages
+    if not set(languages) <= set(expected):
+        resolved = await resolve(reader, scope, hashes)
+    _remember(place, languages)
+    return targets, _question(text, targets, terms, hashes=hashes, found=resolved.frequency)
+
+
+def _question(
+    text: str,
+    targets: Sequence[Target],
+    terms: dict[str, tuple[str, ...]],
+    *,
+    hashes: dict[int, str],
+    found: dict[int, int],
+) -> Question:
     total = sum(target.passages for target in targets)
+    frequency = {stem: 0 for each in terms.values() for stem in each}
+    for number, stem in hashes.items():
+        frequency[stem] += found.get(number, 0)
     return Question(
+        text=text,
         terms_by_language=terms,
-        idf={stem: inverse_document_frequency(total, frequency[stem]) for stem in stems},
+        idf={stem: inverse_document_frequency(total, passages) for stem, passages in frequency.items()},
         frequency=frequency,
-        hashes={number: hashes[number] for number in found},
+        hashes={number: stem for number, stem in hashes.items() if number in found},
     )
+
+
+def _terms(text: str, languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    return {language: tuple(terms_of(text, language)[:MOST_TERMS]) for language in languages}
+
+
+def _remember(place: tuple[UUID, ...], languages: Sequence[str]) -> None:
+    if len(_languages_seen) >= MOST_REMEMBERED:
+        _languages_seen.clear()
+    _languages_seen[place] = tuple(languages)
 
 
 def _counts(terms: Sequence[str]) -> dict[str, int]:

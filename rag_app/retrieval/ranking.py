@@ -44,8 +44,9 @@ def rank(
     a search that is dense only.
     """
     judged = []
+    ceilings = {language: question.best_possible(language) for language in {each.language for each in found}}
     for place, each in enumerate(found):
-        best = question.best_possible(each.language)
+        best = ceilings[each.language]
         near = _near(each, question) if place < CLOSELY_READ else Proximity()
         features = Features(
             bm25_share=min(1.0, scores[each.id].bm25 / best) if best else 0.0,

@@ -1,17 +1,24 @@
 """Where a search looks, for whom, and how; and the knowledge bases that this person may search."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rag_app.retrieval.passages import Mode
+from rag_app.retrieval.reader import Reader, integers, uuids
 
 Embed = Callable[[list[str]], Awaitable["np.ndarray[Any, np.dtype[np.float32]]"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """An embedding model ready for questions, and its share in the fusion, 0..1."""
+
+    embed: Embed
+    dense_weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +34,11 @@ class Scope:
     filter: Mapping[str, Any] = field(default_factory=dict)  # metadata key -> value, or a list that means any
     embed: Embed | None = None
     dense_weight: float = 0.3
+    embedder: Callable[[str], Embedder] | None = None  # the embedder of a model; replaces `embed` and `dense_weight`
     language: str = ""  # of the question, if known
     merge_neighbours: bool = True
     ignore_access: bool = False  # a bot speaks for its owner: its knowledge bases count as open
+    must_exist: bool = False  # NotFound when this person may see none of the knowledge bases
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,53 +59,74 @@ class Target:
 
 
 ACCESS = """
-    k.workspace_id = :workspace_id AND k.id = ANY(CAST(:kbs AS uuid[]))
-    AND (:sees_all OR k.access = 'workspace' OR EXISTS (
+    k.workspace_id = %(workspace_id)s AND k.id = ANY(CAST(%(kbs)s AS uuid[]))
+    AND (%(sees_all)s OR k.access = 'workspace' OR EXISTS (
         SELECT FROM knowledge_base_members m
-        WHERE m.knowledge_base_id = k.id AND m.user_id = CAST(:user_id AS uuid)))
+        WHERE m.knowledge_base_id = k.id AND m.user_id = CAST(%(user_id)s AS uuid)))
 """
-"""The condition on `knowledge_bases k` that every search statement carries; `access_values` binds it."""
+"""The condition on `knowledge_bases k` that search statements carry; `access_values` binds it."""
 
 
 def access_values(scope: Scope) -> dict[str, Any]:
     """Bound parameters of ACCESS."""
     return {
         "workspace_id": scope.workspace_id,
-        "kbs": list(scope.knowledge_base_ids),
+        "kbs": uuids(scope.knowledge_base_ids),
         "sees_all": scope.is_admin or scope.ignore_access,
         "user_id": scope.actor_user_id,
     }
 
 
-async def targets(connection: AsyncConnection, scope: Scope) -> list[Target]:
-    """The knowledge bases of the scope that exist and that this person may search."""
-    rows = await connection.execute(_TARGETS, access_values(scope))
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The knowledge bases of a scope that exist and that this person may search, and how often terms stand in them."""
+
+    targets: list[Target]
+    frequency: dict[int, int]  # hashed term -> passages; only those asked for and found
+
+
+async def resolve(reader: Reader, scope: Scope, terms: Collection[int]) -> Resolved:
+    """One statement for both; pending statistics are counted."""
     grouped: dict[UUID, list[Any]] = {}
-    for row in rows:
-        grouped.setdefault(row.id, []).append(row)
-    return [
+    frequency: dict[int, int] = {}
+    for row in await reader.rows(_RESOLVE, access_values(scope) | {"terms": integers(terms)}):
+        if row[0] is None:
+            frequency[row[7]] = row[6]
+        else:
+            grouped.setdefault(row[0], []).append(row)
+    targets = [
         Target(
             knowledge_base_id=each,
-            index_id=found[0].active_index_id,
-            model=found[0].model,
-            dimensions=found[0].dimensions or 0,
-            has_hnsw=bool(found[0].has_hnsw),
-            passages_by_language={row.language: int(row.passages) for row in found if row.passages > 0},
+            index_id=found[0][1],
+            model=found[0][2],
+            dimensions=found[0][3] or 0,
+            has_hnsw=bool(found[0][4]),
+            passages_by_language={row[5]: row[6] for row in found if row[6] > 0},
         )
         for each, found in grouped.items()
     ]
+    return Resolved(targets, {term: passages for term, passages in frequency.items() if passages > 0})
 
 
-_TARGETS = text(f"""
-    SELECT k.id, k.active_index_id, i.model, i.dimensions, i.has_hnsw,
-           coalesce(t.language, '') AS language, coalesce(sum(t.passages), 0) AS passages
-    FROM knowledge_bases k
-    LEFT JOIN indexes i ON i.id = k.active_index_id AND i.knowledge_base_id = k.id
+_RESOLVE = f"""
+    WITH allowed AS MATERIALIZED (SELECT k.id, k.active_index_id FROM knowledge_bases k WHERE {ACCESS})
+    SELECT a.id, a.active_index_id, i.model, i.dimensions, i.has_hnsw,
+           coalesce(t.language, '') AS language, coalesce(sum(t.passages), 0)::bigint AS passages, NULL::integer AS term
+    FROM allowed a
+    LEFT JOIN indexes i ON i.id = a.active_index_id AND i.knowledge_base_id = a.id
     LEFT JOIN LATERAL (
-        SELECT language, passages FROM lexical_totals WHERE knowledge_base_id = k.id
+        SELECT language, passages FROM lexical_totals WHERE knowledge_base_id = a.id
         UNION ALL
-        SELECT language, passages FROM lexical_deltas WHERE knowledge_base_id = k.id
+        SELECT language, passages FROM lexical_deltas WHERE knowledge_base_id = a.id
     ) t ON true
-    WHERE {ACCESS}
-    GROUP BY k.id, k.active_index_id, i.model, i.dimensions, i.has_hnsw, t.language
-""")  # noqa: S608 -- ACCESS is a constant with bound parameters
+    GROUP BY a.id, a.active_index_id, i.model, i.dimensions, i.has_hnsw, t.language
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, sum(passages)::bigint, term FROM (
+        SELECT c.term, c.passages FROM lexical_counts c
+        WHERE c.knowledge_base_id = ANY(ARRAY(SELECT id FROM allowed)) AND c.term = ANY(CAST(%(terms)s AS integer[]))
+        UNION ALL
+        SELECT each.term, each.passages
+        FROM lexical_deltas d CROSS JOIN LATERAL unnest(d.terms, d.counts) AS each (term, passages)
+        WHERE d.knowledge_base_id = ANY(ARRAY(SELECT id FROM allowed)) AND each.term = ANY(CAST(%(terms)s AS integer[]))
+    ) AS every GROUP BY term
+""".encode()  # noqa: S608 -- ACCESS is a constant with bound parameters

@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rag_app.retrieval import evidence, fusion, neighbours
-from rag_app.retrieval.candidates import Found, Legs, complete_scores, read_passages
+from rag_app.retrieval.candidates import Found, read_passages
 from rag_app.retrieval.fusion import Candidate
-from rag_app.retrieval.legs import Trace, dense_leg, lexical_leg, reading
+from rag_app.retrieval.legs import Legs, Trace, run_legs
 from rag_app.retrieval.passages import Evidence, Passage, Ranks, SearchResult
 from rag_app.retrieval.question import Question, analyse
 from rag_app.retrieval.ranking import Judged, rank
-from rag_app.retrieval.scope import Scope, Target, targets
+from rag_app.retrieval.reader import Reader, reading
+from rag_app.retrieval.scope import Scope, Target
 
 SPARE_PASSAGES = 10
 """Read beyond the limit, because some will join their neighbours and some may just have been deleted."""
@@ -28,51 +29,56 @@ async def search(engine: AsyncEngine, question: str, scope: Scope) -> SearchResu
     """
     trace = Trace()
     with trace.measure("total"):
-        async with reading(engine) as connection:
-            allowed = [target for target in await targets(connection, scope) if target.passages > 0]
-            if not allowed or scope.limit < 1 or not question.strip():
+        async with reading(engine) as reader:
+            if scope.limit < 1 or not (question.strip() or scope.must_exist):
                 return SearchResult(passages=(), evidence=Evidence())
-            async with dense_leg(engine, question, allowed, scope=scope, trace=trace) as dense:
-                analysed = await analyse(connection, question, allowed)
-                lexical = await lexical_leg(connection, analysed, allowed, scope=scope, trace=trace)
-                await connection.close()  # a slow embedding model must not hold it
-                legs = Legs(lexical, *await dense)
-        with trace.measure("fuse"):
-            passages, verdict = await _finish(engine, analysed, legs, targets=allowed, scope=scope)
+            targets, analysed = await analyse(reader, question, scope)
+            if not targets or not question.strip():
+                return SearchResult(passages=(), evidence=Evidence())
+            scope = _equipped(scope, targets)
+            legs = await run_legs(reader, analysed, targets, scope=scope, trace=trace)
+            with trace.measure("fuse"):
+                passages, verdict = await _finish(reader, analysed, legs, targets=targets, scope=scope)
     return SearchResult(passages, verdict, tuple(trace.warnings), trace.timings, analysed.idf)
 
 
+def _equipped(scope: Scope, targets: Sequence[Target]) -> Scope:
+    """With the embedder of the model that the knowledge bases were embedded with."""
+    model = next((target.model for target in targets if target.model), None)
+    if scope.embedder is None or model is None:
+        return scope
+    found = scope.embedder(model)
+    return replace(scope, embed=found.embed, dense_weight=found.dense_weight)
+
+
 async def _finish(
-    engine: AsyncEngine, question: Question, legs: Legs, *, targets: Sequence[Target], scope: Scope
+    reader: Reader, question: Question, legs: Legs, *, targets: Sequence[Target], scope: Scope
 ) -> tuple[tuple[Passage, ...], Evidence]:
-    if not legs.lexical and not legs.dense:
+    if not legs.candidates:
         return (), Evidence()
-    async with reading(engine) as connection:
-        candidates = await complete_scores(connection, legs, question=question, targets=targets)
-        fused = fusion.fuse(candidates, dense_weight=_dense_weight(legs, scope))
-        first = list(fusion.ranks(fused))[: scope.limit + SPARE_PASSAGES]
-        found = await read_passages(connection, first, question=question, targets=targets, scope=scope)
-        scores = {
-            each.passage_id: replace(each, fused=fused[each.passage_id])
-            for each in candidates
-            if each.passage_id in found
-        }
-        judged = rank(
-            [found[each] for each in first if each in found],
-            question,
-            scores=scores,
-            comparable_cosines=all(target.model == evidence.CALIBRATED_MODEL for target in targets),
-            words_count=legs.lexical is not None,
-        )
-        shown = await _shown(connection, [each.found for each in judged], scope)
-    verdict = evidence.judge([each.features for each in judged], searched=sum(target.passages for target in targets))
-    return _passages(shown, judged, legs=legs, scores=scores), verdict
+    fused = fusion.fuse(legs.candidates, dense_weight=_dense_weight(legs, scope))
+    first = fusion.ordered(fused)[: scope.limit + SPARE_PASSAGES]
+    found = await read_passages(reader, first, question=question, targets=targets, scope=scope)
+    scores = {
+        each.passage_id: replace(each, fused=fused[each.passage_id])
+        for each in legs.candidates
+        if each.passage_id in found
+    }
+    judged = rank(
+        [found[each] for each in first if each in found],
+        question,
+        scores=scores,
+        comparable_cosines=all(target.model == evidence.CALIBRATED_MODEL for target in targets),
+        words_count=legs.lexical is not None,
+    )
+    shown = await _shown(reader, [each.found for each in judged], scope)
+    return _passages(shown, judged, legs=legs, scores=scores), evidence.judge([each.features for each in judged])
 
 
-async def _shown(connection: AsyncConnection, ranked: Sequence[Found], scope: Scope) -> Sequence[Found]:
+async def _shown(reader: Reader, ranked: Sequence[Found], scope: Scope) -> Sequence[Found]:
     if not scope.merge_neighbours:
         return ranked[: scope.limit]
-    return await neighbours.join(connection, neighbours.group(ranked, limit=scope.limit))
+    return await neighbours.join(reader, neighbours.group(ranked, limit=scope.limit))
 
 
 def _dense_weight(legs: Legs, scope: Scope) -> float:

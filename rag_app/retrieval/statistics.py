@@ -1,6 +1,5 @@
 """Lexical statistics per knowledge base: appended as deltas by writers, folded together by one merger at a time."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import text
@@ -38,16 +37,6 @@ async def knowledge_bases_with_deltas(connection: AsyncConnection) -> list[UUID]
     return list((await connection.execute(_WITH_DELTAS)).scalars())
 
 
-async def document_frequencies(
-    connection: AsyncConnection, knowledge_base_ids: Sequence[UUID], terms: Sequence[int]
-) -> dict[int, int]:
-    """In how many passages each hashed term stands; pending deltas are counted."""
-    if not terms:
-        return {}
-    found = await connection.execute(_FREQUENCIES, {"kbs": list(knowledge_base_ids), "terms": list(terms)})
-    return {row.term: row.passages for row in found if row.passages > 0}
-
-
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
 _PENDING = text("""
     SELECT count(*) AS deltas, sum(term_count) AS terms FROM lexical_deltas WHERE knowledge_base_id = :kb
@@ -70,13 +59,3 @@ _MERGE = text("""
 """)
 _SHRINKS = text("SELECT EXISTS (SELECT FROM lexical_deltas WHERE knowledge_base_id = :kb AND passages < 0)")
 _FORGET_EMPTY = text("DELETE FROM lexical_counts WHERE knowledge_base_id = :kb AND passages = 0")
-_FREQUENCIES = text("""
-    SELECT term, sum(passages) AS passages FROM (
-        SELECT term, passages FROM lexical_counts
-        WHERE knowledge_base_id = ANY(CAST(:kbs AS uuid[])) AND term = ANY(CAST(:terms AS integer[]))
-        UNION ALL
-        SELECT each.term, each.passages
-        FROM lexical_deltas d CROSS JOIN LATERAL unnest(d.terms, d.counts) AS each (term, passages)
-        WHERE d.knowledge_base_id = ANY(CAST(:kbs AS uuid[])) AND each.term = ANY(CAST(:terms AS integer[]))
-    ) AS every GROUP BY term
-""")

@@ -4,6 +4,7 @@ import hashlib
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import chain, repeat
 from uuid import UUID
 
 import Stemmer
@@ -45,10 +46,8 @@ def terms_of(text: str, language: str) -> list[str]:
     untouched. Never raises; text without letters or digits gives an empty list.
     """
     code = language if language in _SNOWBALL else DEFAULT_LANGUAGE
-    terms: list[str] = []
-    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text)):
-        terms.extend(_terms_of_token(token, code))
-    return terms
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return list(chain.from_iterable(map(_terms_of_token, _TOKEN.findall(plain), repeat(code))))
 
 
 def term_hash(knowledge_base_id: UUID, term: str) -> int:

@@ -1,30 +1,22 @@
 """Search in knowledge bases on behalf of a person or a bot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
-
-from sqlalchemy import text
 
 from rag_app.errors import InvalidInput
 from rag_app.providers.embeddings import dense_weight
 from rag_app.retrieval.passages import Mode, SearchResult
-from rag_app.retrieval.scope import Scope
+from rag_app.retrieval.scope import Embedder, Scope
 from rag_app.retrieval.search import search
 from rag_app.services.context import Context
 from rag_app.services.embedding import Vectors, embed_texts
-from rag_app.services.knowledge import require_visible
 from rag_app.services.permissions import Actor, permit
 from rag_app.telemetry import search_seconds
 
 LONGEST_QUERY = 4000
 MOST_RESULTS = 100
-
-_MODEL = text(
-    "SELECT i.model FROM knowledge_bases k JOIN indexes i ON i.id = k.active_index_id "
-    "WHERE k.workspace_id = :workspace AND k.id = ANY(:kbs) ORDER BY k.created_at LIMIT 1"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +33,33 @@ async def search_knowledge_base(context: Context, actor: Actor, knowledge_base_i
     """Passages of one knowledge base, best first. Raises NotFound, InvalidInput."""
     permit(actor, "search")
     check_query(query)
-    async with context.transaction() as session:
-        await require_visible(session, actor, knowledge_base_id)
-    return await search_passages(context, actor, [knowledge_base_id], query)
+    scope = _scope(context, actor, [knowledge_base_id], query)
+    return await _measured(context, query, replace(scope, must_exist=True))
 
 
 async def search_passages(
     context: Context, actor: Actor, knowledge_base_ids: Sequence[UUID], query: Query
 ) -> SearchResult:
     """Passages of some knowledge bases. Those that the actor may not see are left out inside the SQL."""
-    async with context.transaction() as session:
-        found = await session.execute(_MODEL, {"workspace": actor.workspace_id, "kbs": list(knowledge_base_ids)})
-        model = found.scalar_one_or_none() or context.settings.default_embedding_model
+    return await _measured(context, query, _scope(context, actor, knowledge_base_ids, query))
 
-    async def embed(texts: list[str]) -> Vectors:
-        return await embed_texts(context, actor.workspace_id, model, texts, purpose="query")
 
-    scope = Scope(
+async def _measured(context: Context, query: Query, scope: Scope) -> SearchResult:
+    result = await search(context.engine, query.text, scope)
+    for leg, took_ms in result.timings_ms.items():
+        if took_ms is not None:
+            search_seconds.labels(leg).observe(took_ms / 1000)
+    return result
+
+
+def _scope(context: Context, actor: Actor, knowledge_base_ids: Sequence[UUID], query: Query) -> Scope:
+    def embedder(model: str) -> Embedder:
+        async def embed(texts: list[str]) -> Vectors:
+            return await embed_texts(context, actor.workspace_id, model, texts, purpose="query")
+
+        return Embedder(embed, dense_weight(model))
+
+    return Scope(
         workspace_id=actor.workspace_id,
         knowledge_base_ids=knowledge_base_ids,
         actor_user_id=actor.user_id,
@@ -65,14 +67,8 @@ async def search_passages(
         limit=query.limit,
         mode=query.mode,
         filter=query.filter,
-        embed=embed,
-        dense_weight=dense_weight(model),
+        embedder=embedder,
     )
-    result = await search(context.engine, query.text, scope)
-    for leg, took_ms in result.timings_ms.items():
-        if took_ms is not None:
-            search_seconds.labels(leg).observe(took_ms / 1000)
-    return result
 
 
 def check_query(query: Query) -> None:

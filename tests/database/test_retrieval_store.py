@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rag_app.database.engine import transaction
 from rag_app.retrieval import lexical, store
 from rag_app.retrieval.question import analyse
-from rag_app.retrieval.scope import targets
-from rag_app.retrieval.statistics import document_frequencies, knowledge_bases_with_deltas, merge_statistics
+from rag_app.retrieval.reader import reading
+from rag_app.retrieval.scope import resolve
+from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
 from rag_app.retrieval.terms import term_hash, terms_of
 from rag_app.retrieval.weights import document_weights, inverse_document_frequency
 from tests.retrieval_library import Library
@@ -35,10 +36,9 @@ def story(seed: int, words: int = 30) -> str:
 async def counted(library: Library, base: UUID) -> tuple[dict[int, int], int]:
     """Document frequencies and number of passages as a search sees them."""
     every = [term_hash(base, term) for word in WORDS for term in terms_of(word, "en")]
-    async with library.engine.connect() as connection:
-        found = await document_frequencies(connection, [base], every)
-        (target,) = await targets(connection, library.scope(base))
-    return found, target.passages
+    async with reading(library.engine) as reader:
+        found = await resolve(reader, library.scope(base), every)
+    return found.frequency, found.targets[0].passages
 
 
 async def recounted(library: Library, base: UUID) -> tuple[dict[int, int], int]:
@@ -130,15 +130,14 @@ async def test_looking_at_rare_words_first_finds_the_same(library: Library, monk
     questions = [story(seed, words=5) for seed in range(500, 530)]
 
     async def best(question: str) -> list[tuple[UUID, float]]:
-        async with library.engine.connect() as connection:
+        async with reading(library.engine) as reader:
             scope = library.scope(base, limit=5)
-            allowed = await targets(connection, scope)
-            asked = await analyse(connection, question, allowed)
-            hits = await lexical.search_lexical(connection, asked, [base], scope, limit=50)
+            _, asked = await analyse(reader, question, scope)
+            hits = await lexical.search_lexical(reader, asked, [base], scope, limit=50)
         return [(hit.passage_id, hit.score) for hit in hits[:5]]
 
     quick = [await best(question) for question in questions]
-    monkeypatch.setattr(lexical, "SPARES", (0.0,))
+    monkeypatch.setattr(lexical, "SPARE", 0.0)
     assert quick == [await best(question) for question in questions]
 
 
