@@ -72,7 +72,8 @@ async def _finish(
         words_count=legs.lexical is not None,
     )
     shown = await _shown(reader, [each.found for each in judged], scope)
-    return _passages(shown, judged, legs=legs, scores=scores), evidence.judge([each.features for each in judged])
+    verdict = evidence.judge([each.features for each in judged], searched=sum(target.passages for target in targets))
+    return _passages(shown, judged, legs=legs, scores=scores), verdict
 
 
 async def _shown(reader: Reader, ranked: Sequence[Found], scope: Scope) -> Sequence[Found]:
