@@ -27,7 +27,7 @@ class Hit:
 
 
 async def search_lexical(
-    reader: Reader, question: Question, knowledge_base_ids: Sequence[UUID], scope: Scope, *, limit: int
+    reader: Reader, question: Question, knowledge_base_ids: Sequence[UUID], *, scope: Scope, limit: int
 ) -> list[Hit]:
     """The best `limit` passages by BM25. None of the question's terms known gives an empty list."""
     if not question.hashes:
