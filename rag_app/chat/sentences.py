@@ -10,7 +10,8 @@ LONGEST = 600  # characters; a "sentence" without any stop (a table, a listing) 
 _STOP = re.compile(r"""(?:[.!?…]+|[؟۔।॥])["'”’»)\]*_]*(?=\s|$)|[。！？｡．]+[」』”’）)]*""")
 # An empty line, a line that opens a list item, heading or table row, and rows of cells parted by tabs.
 _BREAK = re.compile(
-    r"\n[ \t]*\n+|\n(?=[ \t]*(?:[-*•‣▪–·]|\d{1,3}[.)]|#{1,6}|\||>)\s?)|(?<=\|)[ \t]*\n|\t*\n(?=[^\n]*\t)"
+    r"\n[ \t]*\n+|\n(?=[ \t]*(?:[-*][ \t]|[•‣▪–·]|\d{1,3}[.)](?!\d)|#{1,6}[ \t]|\||>))|(?<=\|)[ \t]*\n|"
+    r"\t*\n(?=[^\n]*\t)"
 )
 _LISTED = """mr mrs ms dr prof st sr jr vs etc eg ie cf al no nos fig figs eq sec ch vol pp p ed eds inc ltd co corp
 dept est approx ca gen col lt capt sgt rev hon gov sen rep pres jan feb mar apr jun jul aug sep sept oct nov dec mt ft

@@ -14,7 +14,7 @@ TELLS = {
     "How do I bring a locked-out owner back in?": "reset-password",
     "What happens to a scanned PDF?": "OCR",
     "Can I use it without an API key?": "without an API key",
-    "Which role may invite people?": "Admins and owners",
+    "Which role may invite people?": "admin and owner",
     "What makes a citation checked?": "supports the sentence",
 }
 OTHERS = {
