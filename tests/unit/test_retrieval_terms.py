@@ -33,6 +33,12 @@ def test_terms(text: str, language: str, expected: list[str]) -> None:
     assert terms_of(text, language) == expected
 
 
+@given(st.text(st.sampled_from("aZ09__..,:'#+-@/& %\n"), max_size=40))
+def test_plain_text_is_cut_as_any_text_is(text: str) -> None:
+    # Beside a letter outside ASCII the general cutting is at work, without it the quick one.
+    assert terms_of(f"{text} \u00e9", "en") == [*terms_of(f"{text} ", "en"), "e"]
+
+
 def test_an_identifier_is_found_whole_and_in_parts() -> None:
     inside = set(terms_of("See error ERR_CONN-104, or v1.2.3 of node.js (IL-6).", "en"))
     assert {"err_conn-104", "104", "v1.2.3", "node.js", "il-6"} <= inside
