@@ -81,9 +81,9 @@ def _wait_for_link(process: "subprocess.Popen[bytes]", log: Path) -> str:
     pytest.fail(f"the product did not start (is the front end built? scripts/build):\n{said}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium_path: str) -> Iterator[Browser]:
-    """One browser for all tests."""
+    """A browser for the tests of a module. Kept longer, its event loop would stop the tests that need their own."""
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium_path, args=chromium.flags())
         yield opened
