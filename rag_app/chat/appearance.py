@@ -4,7 +4,7 @@ import re
 
 from rag_app.chat.quotable import Quotable, cells
 
-_OWN_MARKERS = re.compile(r"\s*\[(?:\d+(?:[-–,]\s?\d+)*|(?<=[\w.,]\[)[a-z]|note \d+|citation needed)\]")
+_OWN_MARKERS = re.compile(r"(?:(?<!\s)\s+)?\[(?:\d+(?:[-–,]\s?\d+)*|(?<=[\w.,]\[)[a-z]|note \d+|citation needed)\]")
 _MARKS = re.compile(r"^[ \t]*(?:#{1,6}|>|[-*•‣])[ \t]+|[`|]+|</?[a-zA-Z!][^<>]{0,200}>", re.MULTILINE)
 _EMPHASIS = re.compile(r"(?<!\s)\*+|\*+(?!\s)|~~")
 _INLINE_CODE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")

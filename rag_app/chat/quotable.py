@@ -15,7 +15,7 @@ LONGEST_CODE = 1_200
 _FENCE = re.compile(r"[ \t]*(?:```|~~~)")
 _HEADING = re.compile(r"[ \t]{0,3}#{1,6}[ \t]+\S")
 _ROW = re.compile(r"[ \t]*\|.*\|[ \t]*$")
-_RULE = re.compile(r"[ \t]*\|?(?:[ \t]*:?-{3,}:?[ \t]*\|?)+[ \t]*$|[ \t]*(?:[*_=-][ \t]*){3,}$")
+_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{3,}:?[ \t]*(?:\|[ \t]*:?-{3,}:?[ \t]*)*\|?[ \t]*$|[ \t]*(?:[*_=-][ \t]*){3,}$")
 _INDENTED = re.compile(r"(?: {4,}|\t)\S")
 _MARK = re.compile(r"[ \t]*(?:[-*•‣▪–·]|\d{1,3}[.)])[ \t]+|[ \t]*>[ \t]?")
 _NUMBERED = re.compile(r"[ \t]*(?:[-*•‣▪–·]|\d{1,3}[.)])[ \t]+\S")
@@ -184,19 +184,19 @@ def _joined(text: str, found: Sequence[Quotable]) -> Iterator[Quotable]:
         if at <= taken:
             continue
         end = at
-        while end + 1 < len(found) and _introduces(text, each, found[at : end + 1], found[end + 1]):
+        while end + 1 < len(found) and _introduces(text, each, found[end], found[end + 1]):
             end += 1
         taken = end if found[end].kind == "code" else at
         whole = Span(each.span.start, found[end].span.end)
         yield replace(each, span=whole, code_from=found[end].code_from) if end > at else each
 
 
-def _introduces(text: str, lead: Quotable, so_far: Sequence[Quotable], following: Quotable) -> bool:
+def _introduces(text: str, lead: Quotable, last: Quotable, following: Quotable) -> bool:
     """Whether a sentence needs what follows: code after a sentence without a stop, list items after a colon."""
     said = text[lead.span.start : lead.span.end]
     if lead.kind not in ("sentence", "item") or following.span.end - lead.span.start > LONGEST_QUOTE:
         return False
     if following.kind == "code":
-        return len(so_far) == 1 and not _STOPPED.search(said)
+        return last is lead and not _STOPPED.search(said)
     colon = said.rstrip("*_ ").endswith((":", "："))
-    return colon and following.kind == "item" and all(each.kind == "item" for each in so_far[1:])
+    return colon and following.kind == "item" and (last is lead or last.kind == "item")

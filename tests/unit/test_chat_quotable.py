@@ -80,6 +80,18 @@ def test_a_sentence_takes_the_list_along_that_it_introduces() -> None:
     assert whole.endswith("- amber: it waits")
 
 
+def test_a_list_behind_code_is_not_taken_along() -> None:
+    assert appearance("Run this:\n\n```\nls -l\n```\n\n- and look") == [("Run this: `ls -l`", ""), ("and look", "")]
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 4_000 + "x", " " * 4_000 + "[1", "a: \n- " * 600, "`a" * 2_000, "|-" * 2_000 + "x"]
+)
+def test_hostile_passages_are_read_to_the_end(text: str) -> None:
+    found = quotables(text)
+    assert [shown(text, each) for each in found]
+
+
 def test_list_marks_are_not_quoted() -> None:
     found = quoted(MANUAL)
     assert found["Check the gauge."].kind == found["Close the lid."].kind == "item"
