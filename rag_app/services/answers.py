@@ -301,7 +301,7 @@ async def _events(context: Context, actor: Actor, bot: BotCard, turn: _Turn) -> 
         memory=bot.memory,
     )
     engine = await _engine(context, actor, bot, model)
-    async with aclosing(answer(request, engine)) as events:
+    async with context.runs.turn(actor.user_id), aclosing(answer(request, engine)) as events:
         async for event in events:
             yield event
 

@@ -1,12 +1,19 @@
 """The runs that are under way in this process."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from rag_app.services.wire import ENDS, Json
 
 Numbered = tuple[int, str, Json]
+# So many runs write to the tables at the same time; the other connections stay free for those who ask something.
+MOST_WRITING = 4
+# So many answers are made for one person at the same time; further ones wait, so that nobody takes all of the process.
+MOST_PER_PERSON = 64
 
 
 @dataclass
@@ -48,6 +55,8 @@ class RunRegistry:
 
     def __init__(self) -> None:
         self._runs: dict[UUID, Run] = {}
+        self._turns: WeakValueDictionary[UUID, asyncio.Semaphore] = WeakValueDictionary()
+        self.writing = asyncio.Semaphore(MOST_WRITING)
 
     def add(self, run: Run) -> None:
         """Remember a run."""
@@ -60,6 +69,13 @@ class RunRegistry:
     def remove(self, run: Run) -> None:
         """Forget a run that has ended."""
         self._runs.pop(run.message_id, None)
+
+    @asynccontextmanager
+    async def turn(self, person: UUID) -> AsyncIterator[None]:
+        """Wait until fewer than MOST_PER_PERSON answers are being made for this person."""
+        semaphore = self._turns.setdefault(person, asyncio.Semaphore(MOST_PER_PERSON))
+        async with semaphore:
+            yield
 
     async def drain(self, timeout_s: float) -> None:
         """At a stop: let running answers finish for a moment, then end them as interrupted."""

@@ -130,9 +130,9 @@ async def _write_end(context: Context, run: Run, status: str) -> None:
 
 
 async def _flush(context: Context, run: Run) -> Any:
-    # The end is written with the state of the message: who has seen it may ask the next question at once.
-    fresh = [each for each in run.events[run.flushed :] if each[1] not in ENDS]
-    async with context.transaction() as session:
+    async with context.runs.writing, context.transaction() as session:
+        # The end is written with the state of the message: who has seen it may ask the next question at once.
+        fresh = [each for each in run.events[run.flushed :] if each[1] not in ENDS]
         await _append(session, run, fresh)
         row = (await session.execute(_BEAT, {"message": run.message_id, "read": run.readers > 0})).one_or_none()
     run.flushed += len(fresh)
