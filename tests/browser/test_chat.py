@@ -81,7 +81,7 @@ def test_two_tabs_do_not_disturb_each_other(
     product.provider.script(Answer("first " * 30 + "end-of-first", tokens_per_s=20), Answer("Second answer."))
     signed_in.goto(bot)
     ask(signed_in, "First question")
-    expect(signed_in.get_by_label("Answer under way")).to_contain_text("first")
+    expect(signed_in.locator(".reply").last).to_contain_text("first")
     other = watched(context.new_page(), complaints)
     other.goto(bot)
     ask(other, "Second question")
