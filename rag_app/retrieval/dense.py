@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from rag_app.database.engine import HNSW_EF_SEARCH
 from rag_app.errors import InvalidInput
 from rag_app.retrieval.filters import filter_values, passage_filter
-from rag_app.retrieval.lexical import Hit
 from rag_app.retrieval.reader import Reader, integers, uuids
 from rag_app.retrieval.scope import Scope, Target
 
@@ -35,12 +34,21 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
-class DenseHits:
-    """The best passages by cosine, best first, and the scores that the fusion needs besides."""
+class DenseHit:
+    """A passage found by its cosine."""
 
-    hits: list[Hit]
-    cosine: dict[UUID, float]  # of the hits and of the passages that the lexical leg found
-    bm25: dict[UUID, float]  # of the hits that the lexical leg did not find
+    passage_id: UUID
+    cosine: float
+    bm25: float
+    known: int | None  # where it stands among those that the lexical leg found, from 0
+
+
+@dataclass(frozen=True, slots=True)
+class DenseHits:
+    """The best passages by cosine, best first, and the cosines of those that the lexical leg found."""
+
+    hits: list[DenseHit]
+    cosines: dict[int, float]  # where it stands among those, from 0 -> cosine
 
 
 async def search_dense(
@@ -74,15 +82,15 @@ async def search_dense(
     return _dense_hits(rows)
 
 
-def _dense_hits(rows: Iterable[tuple[UUID, bool, float, float | None]]) -> DenseHits:
-    found = DenseHits([], {}, {})
-    for passage_id, is_hit, distance, bm25_distance in rows:
-        found.cosine[passage_id] = -distance
+def _dense_hits(rows: Iterable[Sequence[Any]]) -> DenseHits:
+    found = DenseHits([], {})
+    for passage_id, is_hit, distance, bm25_distance, place in rows:
         if is_hit:
-            found.hits.append(Hit(passage_id, -distance))
-            if bm25_distance is not None:
-                found.bm25[passage_id] = -bm25_distance
-    found.hits.sort(key=lambda hit: (-hit.score, hit.passage_id))
+            known = None if place is None else place - 1
+            found.hits.append(DenseHit(passage_id, -distance, -(bm25_distance or 0.0), known))
+        else:
+            found.cosines[place - 1] = -distance
+    found.hits.sort(key=lambda hit: (-hit.cosine, hit.passage_id))
     return found
 
 
@@ -166,10 +174,12 @@ def _completed(best: str) -> bytes:
                CASE WHEN b.passage_id <> ALL(CAST(%(known)s AS uuid[])) THEN (
                    SELECT l.weights <#> CAST(%(sparse)s AS sparsevec) FROM lexical l
                    WHERE l.knowledge_base_id = b.knowledge_base_id AND l.passage_id = b.passage_id
-               ) END AS bm25_distance
+               ) END AS bm25_distance,
+               array_position(CAST(%(known)s AS uuid[]), b.passage_id) AS place
         FROM best b
         UNION ALL
-        SELECT e.passage_id, false, e.embedding <#> CAST(%(question)s AS halfvec), NULL
+        SELECT NULL, false, e.embedding <#> CAST(%(question)s AS halfvec), NULL,
+               array_position(CAST(%(known)s AS uuid[]), e.passage_id)
         FROM embeddings e
         WHERE e.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[])) AND e.passage_id = ANY(CAST(%(known)s AS uuid[]))
               AND e.index_id = ANY(CAST(%(indexes)s AS bigint[]))

@@ -3,8 +3,8 @@
 Scores and not ranks, because they say how far apart two passages are (measured in docs/retrieval.md).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 
@@ -16,10 +16,12 @@ class Candidate:
     bm25: float
     cosine: float | None
     fused: float = 0.0
+    lexical: int | None = None  # its place in each leg, from 1
+    dense: int | None = None
 
 
-def fuse(candidates: Sequence[Candidate], *, dense_weight: float) -> dict[UUID, float]:
-    """A score 0..1 for each candidate.
+def fuse(candidates: Sequence[Candidate], *, dense_weight: float) -> list[float]:
+    """A score 0..1 for each candidate, in their order.
 
     BM25 is divided by the best one (its natural minimum is 0); cosines run from the lowest of the candidates, most of
     which the lexical leg found, to the best one. A weight of 0 is the lexical leg alone, 1 the dense one. A candidate
@@ -29,12 +31,17 @@ def fuse(candidates: Sequence[Candidate], *, dense_weight: float) -> dict[UUID, 
     best_bm25 = max((each.bm25 for each in candidates), default=0.0)
     best_cosine = max(cosines, default=0.0)
     worst_cosine = min(cosines, default=0.0)
-    fused = {}
-    for each in candidates:
-        lexical = min_max(each.bm25, 0.0, best_bm25)
-        dense = 0.0 if each.cosine is None else min_max(each.cosine, worst_cosine, best_cosine)
-        fused[each.passage_id] = (1 - dense_weight) * lexical + dense_weight * dense
-    return fused
+    return [
+        (1 - dense_weight) * min_max(each.bm25, 0.0, best_bm25)
+        + (0.0 if each.cosine is None else dense_weight * min_max(each.cosine, worst_cosine, best_cosine))
+        for each in candidates
+    ]
+
+
+def best_first(candidates: Sequence[Candidate], scores: Sequence[float], *, limit: int) -> list[Candidate]:
+    """The `limit` best with their score; equal scores in the order of their ids, so that lists are stable."""
+    order = sorted((-score, each.passage_id, each) for score, each in zip(scores, candidates, strict=True))
+    return [replace(each, fused=-negative) for negative, _, each in order[:limit]]
 
 
 def min_max(score: float, low: float, high: float) -> float:
@@ -42,13 +49,3 @@ def min_max(score: float, low: float, high: float) -> float:
     if high <= low:
         return 1.0 if score >= high > 0 else 0.0
     return min(1.0, max(0.0, (score - low) / (high - low)))
-
-
-def ordered(scores: Mapping[UUID, float]) -> list[UUID]:
-    """The highest score first; equal scores in the order of their ids, so that lists are stable."""
-    return [passage_id for _, passage_id in sorted((-score, passage_id) for passage_id, score in scores.items())]
-
-
-def ranks(scores: Mapping[UUID, float]) -> dict[UUID, int]:
-    """Places from 1, in that order."""
-    return {passage_id: place for place, passage_id in enumerate(ordered(scores), start=1)}

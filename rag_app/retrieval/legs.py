@@ -44,10 +44,10 @@ def per_leg(scope: Scope) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """What the legs returned, best first; None = did not run. `candidates` are all hits with both scores."""
+    """What the legs found: all hits, each with its scores in both."""
 
-    lexical: list[Hit] | None
-    dense: list[Hit] | None
+    lexical: bool  # whether it ran
+    dense: bool
     candidates: list[Candidate]
 
 
@@ -75,13 +75,19 @@ async def run_legs(
 
 
 def _legs(lexical: list[Hit] | None, dense: DenseHits | None) -> Legs:
-    bm25 = {hit.passage_id: hit.score for hit in lexical or ()}
-    cosine = dense.cosine if dense else {}
-    if dense:
-        bm25.update(dense.bm25)
-    candidates = [Candidate(each, score, cosine.get(each)) for each, score in bm25.items()]
-    candidates.extend(Candidate(each, 0.0, score) for each, score in cosine.items() if each not in bm25)
-    return Legs(lexical, dense.hits if dense else None, candidates)
+    cosines = dense.cosines if dense else {}
+    hits = dense.hits if dense else []
+    places = {hit.known: place for place, hit in enumerate(hits, start=1) if hit.known is not None}
+    candidates = [
+        Candidate(hit.passage_id, hit.score, cosines.get(number), lexical=number + 1, dense=places.get(number))
+        for number, hit in enumerate(lexical or ())
+    ]
+    candidates.extend(
+        Candidate(hit.passage_id, hit.bm25, hit.cosine, dense=place)
+        for place, hit in enumerate(hits, start=1)
+        if hit.known is None
+    )
+    return Legs(lexical is not None, dense is not None, candidates)
 
 
 async def _lexical(

@@ -57,23 +57,19 @@ async def _finish(
     if not legs.candidates:
         return (), Evidence()
     fused = fusion.fuse(legs.candidates, dense_weight=_dense_weight(legs, scope))
-    first = fusion.ordered(fused)[: scope.limit + SPARE_PASSAGES]
-    found = await read_passages(reader, first, question=question, targets=targets, scope=scope)
-    scores = {
-        each.passage_id: replace(each, fused=fused[each.passage_id])
-        for each in legs.candidates
-        if each.passage_id in found
-    }
+    best = fusion.best_first(legs.candidates, fused, limit=scope.limit + SPARE_PASSAGES)
+    scores = {each.passage_id: each for each in best}
+    found = await read_passages(reader, scores, question=question, targets=targets, scope=scope)
     judged = rank(
-        [found[each] for each in first if each in found],
+        [found[each] for each in scores if each in found],
         question,
         scores=scores,
         comparable_cosines=all(target.model == evidence.CALIBRATED_MODEL for target in targets),
-        words_count=legs.lexical is not None,
+        words_count=legs.lexical,
     )
     shown = await _shown(reader, [each.found for each in judged], scope)
     verdict = evidence.judge([each.features for each in judged], searched=sum(target.passages for target in targets))
-    return _passages(shown, judged, legs=legs, scores=scores), verdict
+    return _passages(shown, judged, scores), verdict
 
 
 async def _shown(reader: Reader, ranked: Sequence[Found], scope: Scope) -> Sequence[Found]:
@@ -83,20 +79,19 @@ async def _shown(reader: Reader, ranked: Sequence[Found], scope: Scope) -> Seque
 
 
 def _dense_weight(legs: Legs, scope: Scope) -> float:
-    if legs.dense is None:
+    if not legs.dense:
         return 0.0
-    return 1.0 if legs.lexical is None else scope.dense_weight
+    return scope.dense_weight if legs.lexical else 1.0
 
 
 def _passages(
-    shown: Sequence[Found], judged: Sequence[Judged], *, legs: Legs, scores: Mapping[UUID, Candidate]
+    shown: Sequence[Found], judged: Sequence[Judged], scores: Mapping[UUID, Candidate]
 ) -> tuple[Passage, ...]:
-    dense = {hit.passage_id: place for place, hit in enumerate(legs.dense or (), start=1)}
-    lexical = {hit.passage_id: place for place, hit in enumerate(legs.lexical or (), start=1)}
     places = {each.found.id: place for place, each in enumerate(judged, start=1)}
     features = {each.found.id: each.features for each in judged}
     passages: list[Passage] = []
     for each in shown:
+        candidate = scores[each.id]
         ceiling = passages[-1].score if passages else 1.0  # the list falls, so must the number beside it
         passages.append(
             Passage(
@@ -114,10 +109,10 @@ def _passages(
                 char_from=each.char_from,
                 char_to=each.char_to,
                 score=min(ceiling, evidence.relevance(features[each.id])),
-                ranks=Ranks(dense=dense.get(each.id), lexical=lexical.get(each.id), fused=places[each.id]),
+                ranks=Ranks(dense=candidate.dense, lexical=candidate.lexical, fused=places[each.id]),
                 fused=features[each.id].fused,
-                bm25=scores[each.id].bm25,
-                cosine=scores[each.id].cosine,
+                bm25=candidate.bm25,
+                cosine=candidate.cosine,
                 language=each.language,
             )
         )

@@ -80,7 +80,7 @@ async def test_every_score_is_that_of_a_search_of_everything(
     for seed in range(1000, 1012):
         question = " ".join(dict.fromkeys(story(seed, words=5).split()))
         expected = reference.candidates(question)
-        fused = fuse(list(expected.values()), dense_weight=0.3)
+        fused = dict(zip(expected, fuse(list(expected.values()), dense_weight=0.3), strict=True))
         found = (await library.ask(question, base, limit=5, merge_neighbours=False)).passages
         assert len(found) == 5
         for passage in found:

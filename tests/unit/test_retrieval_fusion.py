@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rag_app.retrieval.candidates import Found
 from rag_app.retrieval.evidence import Features, judge, relevance
-from rag_app.retrieval.fusion import Candidate, fuse, ranks
+from rag_app.retrieval.fusion import Candidate, best_first, fuse
 from rag_app.retrieval.neighbours import LONGEST_TEXT, MOST_JOINED, group
 from rag_app.retrieval.passages import Evidence
 from rag_app.retrieval.proximity import Proximity
@@ -31,7 +31,7 @@ def candidates(scores: list[tuple[float, float]]) -> list[Candidate]:
 def test_fused_scores_lie_between_0_and_1(scores: list[tuple[float, float]], weight: float) -> None:
     fused = fuse(candidates(scores), dense_weight=weight)
     assert len(fused) == len(scores)
-    assert all(0 <= score <= 1 + 1e-9 for score in fused.values())
+    assert all(0 <= score <= 1 + 1e-9 for score in fused)
 
 
 @given(SCORES)
@@ -39,7 +39,7 @@ def test_weight_0_is_the_lexical_order_and_1_the_dense_one(scores: list[tuple[fl
     every = candidates(scores)
     for weight, leg in ((0.0, "bm25"), (1.0, "cosine")):
         fused = fuse(every, dense_weight=weight)
-        ordered = [getattr(each, leg) for each in sorted(every, key=lambda each: -fused[each.passage_id])]
+        ordered = [getattr(each, leg) for each in best_first(every, fused, limit=len(every))]
         assert all(before >= after - 1e-9 for before, after in pairwise(ordered))
 
 
@@ -47,7 +47,7 @@ def test_weight_0_is_the_lexical_order_and_1_the_dense_one(scores: list[tuple[fl
 def test_the_unit_of_a_leg_does_not_matter(scores: list[tuple[float, float]], weight: float, unit: float) -> None:
     plain = fuse(candidates(scores), dense_weight=weight)
     scaled = fuse([replace(each, bm25=each.bm25 * unit) for each in candidates(scores)], dense_weight=weight)
-    assert all(plain[key] == pytest.approx(scaled[key], abs=1e-6) for key in plain)
+    assert plain == pytest.approx(scaled, abs=1e-6)
 
 
 def test_scores_and_not_ranks_decide() -> None:
@@ -57,19 +57,19 @@ def test_scores_and_not_ranks_decide() -> None:
         Candidate(UUID(int=3), 1.0, 0.1),
     ]
     fused = fuse(far_ahead, dense_weight=0.5)
-    assert max(fused, key=fused.__getitem__) == UUID(int=1)
+    assert fused.index(max(fused)) == 0
 
 
 def test_missing_cosines_and_nothing_at_all() -> None:
-    assert fuse([], dense_weight=0.3) == {}
-    assert fuse([Candidate(UUID(int=1), 2.0, None)], dense_weight=0.0) == {UUID(int=1): 1.0}
-    assert fuse([Candidate(UUID(int=1), 0.0, None)], dense_weight=0.3) == {UUID(int=1): 0.0}
+    assert fuse([], dense_weight=0.3) == []
+    assert fuse([Candidate(UUID(int=1), 2.0, None)], dense_weight=0.0) == [1.0]
+    assert fuse([Candidate(UUID(int=1), 0.0, None)], dense_weight=0.3) == [0.0]
 
 
 def test_equal_scores_have_a_stable_order() -> None:
-    scores = {UUID(int=number): 1.0 for number in (3, 1, 2)}
-    assert list(ranks(scores)) == [UUID(int=1), UUID(int=2), UUID(int=3)]
-    assert list(ranks(scores).values()) == [1, 2, 3]
+    every = [Candidate(UUID(int=number), 1.0, None) for number in (3, 1, 2, 4)]
+    best = best_first(every, [1.0, 1.0, 1.0, 2.0], limit=3)
+    assert [(each.passage_id.int, each.fused) for each in best] == [(4, 2.0), (1, 1.0), (2, 1.0)]
 
 
 def found(version: int, ordinal: int, size: int = 100) -> Found:
