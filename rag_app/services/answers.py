@@ -24,6 +24,7 @@ from rag_app.retrieval.passages import SearchResult
 from rag_app.services.bots import BotCard, get_bot
 from rag_app.services.context import Context
 from rag_app.services.embedding import Vectors, embed_texts, workspace_keyring
+from rag_app.services.exact_pages import with_exact_pages
 from rag_app.services.permissions import Actor, permit
 from rag_app.services.run_registry import Numbered, Run
 from rag_app.services.runs import start_run
@@ -301,7 +302,7 @@ async def _events(context: Context, actor: Actor, bot: BotCard, turn: _Turn) -> 
         memory=bot.memory,
     )
     engine = await _engine(context, actor, bot, model)
-    async with context.runs.turn(actor.user_id), aclosing(answer(request, engine)) as events:
+    async with context.runs.turn(actor.user_id), aclosing(with_exact_pages(context, answer(request, engine))) as events:
         async for event in events:
             yield event
 
