@@ -77,6 +77,7 @@ async def settle(engine: AsyncEngine) -> None:
 async def one_client(engine: AsyncEngine, made: Filled, asked: list[str]) -> dict[str, Any]:
     """Latencies of one search after the other."""
     took: list[float] = []
+    busy = time.process_time()
     steps: dict[str, list[float]] = {}
     for each in asked:
         started = time.perf_counter()
@@ -86,20 +87,26 @@ async def one_client(engine: AsyncEngine, made: Filled, asked: list[str]) -> dic
             steps.setdefault(step, []).append(value)
     cuts = statistics.quantiles(took, n=20)
     medians = {step: round(statistics.median(values), 2) for step, values in steps.items()}
-    return {"p50_ms": round(statistics.median(took), 2), "p95_ms": round(cuts[18], 2), "median_ms": medians}
+    return {
+        "p50_ms": round(statistics.median(took), 2),
+        "p95_ms": round(cuts[18], 2),
+        "median_ms": medians,
+        "cpu_ms": round((time.process_time() - busy) * 1000 / len(asked), 2),
+    }
 
 
-async def several_clients(engine: AsyncEngine, made: Filled, asked: list[str], clients: int) -> float:
-    """Searches per second."""
+async def several_clients(engine: AsyncEngine, made: Filled, asked: list[str], clients: int) -> tuple[float, float]:
+    """Searches per second, and milliseconds of this process's CPU for each."""
     waiting = iter(asked)
 
     async def client() -> None:
         for each in waiting:
             await search(engine, each, made.scope())
 
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), time.process_time()
     await asyncio.gather(*(client() for _ in range(clients)))
-    return round(len(asked) / (time.perf_counter() - started), 1)
+    cpu_ms = (time.process_time() - busy) * 1000 / len(asked)
+    return round(len(asked) / (time.perf_counter() - started), 1), round(cpu_ms, 2)
 
 
 async def run(passages: int, count: int, clients: int, url: str | None) -> dict[str, Any]:
@@ -113,7 +120,7 @@ async def run(passages: int, count: int, clients: int, url: str | None) -> dict[
         asked = questions(count + 50)
         await one_client(engine, made, asked[:50])  # warm
         found = await one_client(engine, made, asked[50:])
-        rate = await several_clients(engine, made, asked[50:], clients)
+        rate, cpu_ms = await several_clients(engine, made, asked[50:], clients)
     return {
         "passages": made.passages,
         "fill_s": round(filled - started, 1),
@@ -121,6 +128,7 @@ async def run(passages: int, count: int, clients: int, url: str | None) -> dict[
         **found,
         "clients": clients,
         "searches_per_s": rate,
+        "cpu_ms_several": cpu_ms,
     }
 
 
