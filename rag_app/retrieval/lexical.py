@@ -15,7 +15,7 @@ MOST_CANDIDATES = 20_000
 SPARE = 0.4
 """Share of the question that may be left unlooked-for at first: common words make up most of the work, and of the
 score next to nothing. When the first pass leaves a doubt, so many more terms are looked for that it is gone."""
-_BY_INDEX = {"enable_seqscan": "off"}  # comparing the terms of every passage costs ten times what the planner expects
+_BY_INDEX = {"enable_seqscan": "off"}  # comparing the terms of every passage costs far more than the planner expects
 
 
 @dataclass(frozen=True, slots=True)
