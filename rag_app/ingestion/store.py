@@ -138,9 +138,7 @@ async def _check_width(connection: AsyncConnection, claimed: Claimed, vectors: V
     width = vectors.shape[1]
     known = (await connection.execute(_WIDTH, {"id": claimed.index_id, "width": width})).scalar_one()
     if known != width:
-        raise ProviderError(
-            f"{claimed.embedding_model} gave vectors of {width} numbers, but here they have {known}."
-        )
+        raise ProviderError(f"{claimed.embedding_model} gave vectors of {width} numbers, but here they have {known}.")
 
 
 async def _fence(connection: AsyncConnection, batch: Sequence[Prepared]) -> dict[UUID, UUID | None]:

@@ -69,6 +69,7 @@ async def provider(respond: Respond, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
     monkeypatch.setenv("RAG_ALLOWED_PRIVATE_HOSTS", "127.0.0.1")
     get_settings.cache_clear()
     SWITCHBOARD.reset()
+    await close_clients()  # those that a test before has left still follow its settings
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         yield Credentials("anthropic", api_key=KEY, base_url=f"http://127.0.0.1:{port}"), heads
