@@ -205,7 +205,7 @@ def ask(
                 if kind == "token" and not as_json:
                     typer.echo(data["text"], nl=False)
                 elif kind == "error":
-                    raise RagError(data["message"])
+                    raise _ended(data)
                 elif kind == "done":
                     typer.echo(json.dumps(data, ensure_ascii=False, indent=2) if as_json else _sources(data))
 
@@ -249,6 +249,12 @@ async def _bot_id(context: "Context", actor: "Actor", *, kb: str, bot: str) -> A
     if base is None:
         raise NotFound(f"There is no knowledge base called “{kb}”.")
     return (await implicit_bot(context, actor, base.id)).id
+
+
+def _ended(data: dict[str, Any]) -> RagError:
+    problem = RagError(data["message"])
+    problem.code = data["code"]
+    return problem
 
 
 def _sources(done: dict[str, Any]) -> str:

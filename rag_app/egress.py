@@ -163,15 +163,32 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         if not found:
             raise httpcore.ConnectError(f"the name {host} is not known")
         if not self._rules.names(host, port) and not all(is_public(each) for each in found):
-            raise BlockedAddress(
-                f"{host} leads to a private or reserved network, which this server does not open. An operator can "
-                f"allow it with RAG_ALLOWED_PRIVATE_HOSTS={host}:{port}."
-            )
+            raise BlockedAddress(_refusal(host, port, found))
         return found
 
     async def sleep(self, seconds: float) -> None:
         """Wait, for the retries of the connection pool."""
         await asyncio.sleep(seconds)
+
+
+def _refusal(host: str, port: int, found: Sequence[str]) -> str:
+    reason = f"{host} leads to a private or reserved network, which this server does not open."
+    if any(ipaddress.ip_address(each.split("%")[0]).is_link_local for each in found):
+        return reason  # where clouds keep the secrets of a machine: nothing to be advised
+    return f"{reason} An operator can allow it with RAG_ALLOWED_PRIVATE_HOSTS={host}:{port}."
+
+
+def refuse_private_literal(url: str, rules: Rules) -> None:
+    """Refuse at once an address that is a private number. Raises BlockedAddress, FetchFailed."""
+    parsed = parse_url(url)
+    host = parsed.raw_host.decode("ascii").strip("[]")
+    port = parsed.port if parsed.port is not None else (443 if parsed.scheme == "https" else 80)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return
+    if not is_public(host) and not rules.names(host, port):
+        raise BlockedAddress(_refusal(host, port, [host]))
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):

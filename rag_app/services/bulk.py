@@ -117,7 +117,8 @@ def _ended(card: DocumentCard) -> bool:
 
 
 def _table(cards: Sequence[DocumentCard]) -> Table:
-    table = Table("document", "status", "pages", "passages", "reason")
+    table = Table("document", "status", "pages", "passages")
+    table.add_column("reason", overflow="fold")
     for card in cards:
         error = card.error or (card.update.error if card.update else None)
         reason = error.message if error else ""

@@ -14,7 +14,7 @@ from rag_app.database.columns import now
 from rag_app.database.files import StoredFile
 from rag_app.database.knowledge import Document, Version
 from rag_app.database.work import Task
-from rag_app.egress import parse_url
+from rag_app.egress import Rules, parse_url, refuse_private_literal
 from rag_app.errors import EmptyFile, InvalidInput, RagError
 from rag_app.ingestion.formats import sniff
 from rag_app.services.context import Context
@@ -236,7 +236,7 @@ async def add_addresses(context: Context, actor: Actor, knowledge_base_id: UUID,
     permit(actor, "document.add")
     if not 1 <= len(urls) <= MOST_ADDRESSES:
         raise InvalidInput(f"urls: between 1 and {MOST_ADDRESSES} are expected", field="urls")
-    contents = [_content_of_address(url.strip()) for url in urls]
+    contents = [_content_of_address(url.strip(), Rules(context.settings.private_hosts)) for url in urls]
     results: list[Accepted] = []
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
@@ -252,9 +252,10 @@ async def add_addresses(context: Context, actor: Actor, knowledge_base_id: UUID,
     return results
 
 
-def _content_of_address(url: str) -> _Content | Accepted:
+def _content_of_address(url: str, rules: Rules) -> _Content | Accepted:
     """What an address brings in; one that cannot be is answered at once."""
     try:
+        refuse_private_literal(url, rules)
         address = str(parse_url(url))
         if len(address) > LONGEST_EXTERNAL_ID:
             raise InvalidInput(f"The address is longer than {LONGEST_EXTERNAL_ID} characters.")

@@ -212,5 +212,5 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 def address_of(settings: Settings) -> str:
     """Where a person on this machine opens the console."""
-    host = {"0.0.0.0": "localhost", "::": "localhost"}.get(settings.host, settings.host)
+    host = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(settings.host, settings.host)
     return settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{settings.port}/"

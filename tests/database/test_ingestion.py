@@ -17,7 +17,7 @@ from rag_app.services.documents import (
     retry_document,
 )
 from rag_app.services.ingestion import merge_all_statistics, tend_vector_indexes
-from rag_app.services.intake import IncomingFile, IncomingText, add_file, add_texts
+from rag_app.services.intake import IncomingFile, IncomingText, add_addresses, add_file, add_texts
 from rag_app.services.knowledge import (
     NewKnowledgeBase,
     create_knowledge_base,
@@ -156,3 +156,13 @@ async def test_an_unknown_bundled_embedder_is_refused(context: Context) -> None:
     actor = await make_actor(context)
     with pytest.raises(InvalidInput, match="not bundled"):
         await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook", embedding_model="local/none"))
+
+
+async def test_a_private_address_is_refused_before_it_is_a_document(context: Context) -> None:
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    refused, taken = await add_addresses(
+        context, actor, base.id, ["http://169.254.169.254/latest/meta-data", "https://example.com/page"]
+    )
+    assert refused.id is None and refused.error and refused.error.code == "blocked_address"
+    assert "RAG_ALLOWED" not in refused.error.message and taken.id
