@@ -153,7 +153,7 @@ def test_children_read_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_pa
 @pytest.mark.parametrize(
     ("host", "public", "expected"),
     [
-        ("127.0.0.1", "", "http://127.0.0.1:8000/"),
+        ("127.0.0.1", "", "http://localhost:8000/"),
         ("0.0.0.0", "", "http://localhost:8000/"),
         ("::1", "", "http://[::1]:8000/"),
         ("0.0.0.0", "https://rag.example.com", "https://rag.example.com"),
