@@ -17,7 +17,7 @@ export function Composer({ onSend, onStop, busy = false, disabled = false, last 
     box.style.height = `${box.scrollHeight}px`;
   }, [text]);
   useEffect(() => {
-    if (!disabled && matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
+    if (!disabled && !matchMedia("(pointer: coarse)").matches) field.current?.focus({ preventScroll: true });
   }, [draft, disabled]);
   useEffect(() => {
     const stop = (event) => { if (event.key === "Escape" && busy && !event.defaultPrevented) onStop?.(); };

@@ -1,4 +1,4 @@
-// Small pieces that need the browser: how long ago, copy to the clipboard, whether the connection is encrypted, theme.
+// Small pieces that need the browser: how long ago or ahead, copy to the clipboard, whether the connection is encrypted, theme.
 import { useContext, useEffect, useState } from "react";
 import { ColorModeContext } from "$/utils/context-registry";
 
@@ -7,8 +7,9 @@ const STEPS = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [
 function ago(when) {
   const seconds = (Date.now() - new Date(when).getTime()) / 1000;
   if (!Number.isFinite(seconds)) return "";
-  if (seconds < 45) return "just now";
-  const [, unit, size] = STEPS.find(([limit]) => seconds < limit);
+  // Clocks differ a little, so what lies some seconds ahead is not the future yet.
+  if (Math.abs(seconds) < 45) return "just now";
+  const [, unit, size] = STEPS.find(([limit]) => Math.abs(seconds) < limit);
   return new Intl.RelativeTimeFormat(undefined, { style: "short" }).format(-Math.round(seconds / size), unit);
 }
 

@@ -3,6 +3,8 @@ import { useEffect, useRef, useState } from "react";
 
 const AT_ONCE = 3;
 const SHOWN = 200;
+const FOLDED = 4;
+const MOST_REFUSED = 8;
 
 async function entriesOf(item) {
   const entry = item.webkitGetAsEntry?.();
@@ -46,6 +48,7 @@ function send(file, url, progress) {
 export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
   const [rows, setRows] = useState([]);
   const [over, setOver] = useState(false);
+  const [unfolded, setUnfolded] = useState(false);
   const queue = useRef([]);
   const running = useRef(0);
   const serial = useRef(0);
@@ -69,6 +72,7 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
     const fresh = [...files].map((file) => ({ id: (serial.current += 1), file }));
     const fits = fresh.filter(({ file }) => file.size <= maxMb * 1000000);
     queue.current.push(...fits);
+    setUnfolded(false);
     setRows((all) => [...fresh.map(({ id, file }) => ({
       id, name: file.webkitRelativePath || file.name, part: 0,
       state: file.size <= maxMb * 1000000 ? "waiting" : "refused",
@@ -111,8 +115,15 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
     input.onchange = () => add([...input.files].filter((file) => !file.name.startsWith(".")));
     input.click();
   };
-  const open = rows.filter((row) => row.state === "waiting" || row.state === "sending").length;
-  const words = { waiting: "waiting", sending: "", sent: "added", known: "already there", refused: "refused" };
+  const tally = (...states) => rows.filter((row) => states.includes(row.state)).length;
+  const open = tally("waiting", "sending");
+  const refused = tally("refused");
+  const said = [[tally("sent"), "added"], [tally("known"), "already there"], [refused, "refused"]]
+    .filter(([number]) => number).map(([number, word]) => `${number} ${word}`).join(", ");
+  const sorted = [...rows].sort((one, other) => (other.state === "refused") - (one.state === "refused"));
+  const folds = !open && rows.length > FOLDED;
+  const shown = folds && !unfolded ? sorted.slice(0, Math.max(FOLDED, Math.min(refused, MOST_REFUSED))) : sorted;
+  const words = { waiting: "queued", sending: "", sent: "added", known: "already there", refused: "refused" };
   return (
     <div className="stack tight">
       <div className={over ? "drop over" : "drop"} onDragEnter={drag(1)} onDragLeave={drag(-1)}
@@ -130,11 +141,19 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
       {rows.length > 0 && (
         <>
           <div className="row spread">
-            <span className="small muted" role="status">{open ? `${open} still to upload` : "All uploads are through"}</span>
-            {!open && <button type="button" className="btn plain mini" onClick={() => setRows([])}>Clear list</button>}
+            <span className={refused ? "small wrong" : "small muted"} role="status">
+              {open ? `${open} still to upload${refused ? `, ${refused} refused` : ""}` : said}
+            </span>
+            <span className="row">
+              {folds && (
+                <button type="button" className="btn plain mini" aria-expanded={unfolded}
+                  onClick={() => setUnfolded(!unfolded)}>{unfolded ? "Show fewer" : `Show all ${rows.length}`}</button>
+              )}
+              {!open && <button type="button" className="btn plain mini" onClick={() => setRows([])}>Clear list</button>}
+            </span>
           </div>
           <ul className="uploads" aria-label="Uploads">
-            {rows.map((row) => (
+            {shown.map((row) => (
               <li key={row.id}>
                 <span className="cut" title={row.name}>{row.name}</span>
                 <span className={row.why ? "bar bad" : "bar"} role="progressbar" aria-label={`Upload of ${row.name}`}

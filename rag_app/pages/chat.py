@@ -1,5 +1,7 @@
 """/chat: conversations, the thread with its answers, and the panel with the passage behind a citation."""
 
+from typing import Any
+
 import reflex as rx
 
 from rag_app.components.browser import Composer, Thread
@@ -25,21 +27,22 @@ from rag_app.state.talks import TalksState
 
 
 def _talk(talk: TalkRow) -> rx.Component:
+    here = talk.id == ChatState.conversation
+    # The keyboard stops once per chat; what can be done with one is reached when it is open.
+    act: dict[str, Any] = {"look": "plain square mini", "tab_index": rx.cond(here, 0, -1)}
     return rx.el.li(
         rx.el.a(talk.title, href=f"/chat/{talk.id}", class_name="cut", on_click=TalksState.close_list),
         rx.el.div(
-            sign_button("pencil", "Rename", look="plain square mini", on_click=TalksState.ask_rename(talk.id)),
+            sign_button("pencil", "Rename", on_click=TalksState.ask_rename(talk.id), **act),
             rx.cond(
                 talk.archived,
-                sign_button(
-                    "archive_restore", "Bring back", look="plain square mini", on_click=TalksState.archive(talk.id)
-                ),
-                sign_button("archive", "Archive", look="plain square mini", on_click=TalksState.archive(talk.id)),
+                sign_button("archive_restore", "Bring back", on_click=TalksState.archive(talk.id), **act),
+                sign_button("archive", "Archive", on_click=TalksState.archive(talk.id), **act),
             ),
-            sign_button("trash_2", "Delete", look="plain square mini", on_click=TalksState.ask_delete(talk.id)),
+            sign_button("trash_2", "Delete", on_click=TalksState.ask_delete(talk.id), **act),
             class_name="actions",
         ),
-        class_name=rx.cond(talk.id == ChatState.conversation, "talk on", "talk"),
+        class_name=rx.cond(here, "talk on", "talk"),
         key=talk.id,
     )
 
@@ -59,7 +62,11 @@ def _talks() -> rx.Component:
             TalksState.rows.length() > 0,
             rx.el.ul(rx.foreach(TalksState.rows, _talk), class_name="talks-list", aria_label="Chats"),
             rx.el.p(
-                rx.cond(TalksState.archived, "No archived chats.", "Your chats appear here."),
+                rx.cond(
+                    TalksState.words != "",
+                    "No chat matches.",
+                    rx.cond(TalksState.archived, "No archived chats.", "Your chats appear here."),
+                ),
                 class_name="talks-list small muted",
                 style={"padding": "16px"},
             ),

@@ -63,7 +63,7 @@ def _actions(row: DocumentRow) -> rx.Component:
     return rx.el.div(
         rx.cond(
             row.can_retry & DocumentsState.may_edit,
-            sign_button("rotate_cw", "Try again", on_click=DocumentsState.retry(row.id)),
+            sign_button("rotate_cw", "Retry", on_click=DocumentsState.retry(row.id)),
             rx.fragment(),
         ),
         rx.cond(
@@ -112,7 +112,7 @@ def _filters() -> rx.Component:
         ("", "All states"),
         ("ready", "Ready"),
         ("working", "Working"),
-        ("queued", "Waiting"),
+        ("queued", "Queued"),
         ("failed", "Failed"),
     ]
     return rx.el.div(

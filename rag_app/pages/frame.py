@@ -6,6 +6,7 @@ from typing import Any
 
 import reflex as rx
 
+from rag_app.components.furniture import empty, link_button
 from rag_app.components.shell import ShellBinding, shell
 from rag_app.state.session import SessionState
 
@@ -35,5 +36,11 @@ def session_binding() -> ShellBinding:
 
 
 def framed(*content: Any, here: str, full: bool = False) -> rx.Component:
-    """A signed-in page."""
-    return shell(*content, here=here, session=session_binding(), full=full)
+    """A signed-in page; who may not see it reads that instead."""
+    shown = rx.cond(SessionState.may_see, rx.fragment(*content), _closed())
+    return shell(shown, here=here, session=session_binding(), full=full)
+
+
+def _closed() -> rx.Component:
+    words = "Your role does not open this page. Ask an admin of the workspace if you need it."
+    return empty("You may not see this", words, link_button("Back to the start", href="/"), sign="lock")

@@ -74,7 +74,7 @@ def _person(row: PersonRow) -> rx.Component:
         ),
         rx.el.td(_role(row)),
         rx.el.td(
-            rx.cond(row.last_seen_at != "", Age.create(when=row.last_seen_at), "never"),
+            rx.cond(row.is_self, "now", rx.cond(row.last_seen_at != "", Age.create(when=row.last_seen_at), "never")),
             class_name="small muted",
             custom_attrs={"data-label": "Last seen"},
         ),

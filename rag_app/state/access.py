@@ -120,6 +120,17 @@ _OWN: Final[dict[str, Need]] = {
 ACCESS: Final[dict[str, Need]] = {**_FRAMEWORK, **_OWN}
 
 
+# What a page needs before it shows anything, by the first part of its path.
+PLACES: Final[dict[str, Action]] = {
+    "chat": "chat",
+    "bots": "bot.read",
+    "knowledge": "knowledge.read",
+    "documents": "document.read",
+    "models": "model.read",
+    "people": "people.read",
+}
+
+
 def key_of(event_name: str) -> str:
     """`…____session_state.enter` -> `session_state.enter`: the class and the handler, as the table names them."""
     path, _, handler = event_name.rpartition(".")

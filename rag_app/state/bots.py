@@ -36,7 +36,7 @@ class BotsState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Read the list."""
-        self.form_open = False
+        self.form_open, self.doomed_id = False, ""
         async with self._trying("problem"):
             await self._recognise()
             await self._read()

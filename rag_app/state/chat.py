@@ -50,7 +50,7 @@ class ChatState(PassageViewState):
     @rx.event
     async def load(self) -> Any:
         """Open a conversation, or an empty thread."""
-        wanted = self._segment(1)
+        wanted, self.judged = self._segment(1), ""
         if wanted and wanted == self.conversation and self.loaded:
             return None
         self._clear()

@@ -32,7 +32,7 @@ PHASES = {
     "embedding": "embedding",
     "publishing": "publishing",
 }
-WORDS = {"queued": "waiting", "working": "working", "ready": "ready", "failed": "failed"}
+WORDS = {"queued": "queued", "working": "working", "ready": "ready", "failed": "failed"}
 
 
 class DocumentsState(SessionState):
@@ -65,7 +65,8 @@ class DocumentsState(SessionState):
         fresh = self._segment(1)
         if fresh != self.kb_id:
             self.rows, self.loaded, self.words, self.status = [], False, "", ""
-            self.tab, self._limit, self.kb_name, self.form, self.doomed_id = "documents", AT_ONCE, "", "", ""
+            self._limit, self.kb_name = AT_ONCE, ""
+        self.tab, self.form, self.doomed_id = "documents", "", ""
         self.kb_id = fresh
         self.upload_url = f"/api/v1/knowledge-bases/{fresh}/documents"
         self.max_mb = surroundings().settings.max_upload_mb
@@ -206,7 +207,7 @@ def document_row(card: DocumentCard) -> DocumentRow:
     busy = status in ("queued", "working")
     word = WORDS.get(status, status)
     if update is not None:
-        word = {"queued": "update waiting", "working": "updating", "failed": "update failed"}.get(status, word)
+        word = {"queued": "update queued", "working": "updating", "failed": "update failed"}.get(status, word)
     return DocumentRow(
         id=str(card.id),
         title=card.title,

@@ -19,17 +19,24 @@ if TYPE_CHECKING:
     from reflex.app import App
 
 
+# How the framework begins a tab: when its page is loaded in full, and after a lost connection.
+FRESH = frozenset({"state.hydrate", "state.hydrate_and_load"})
+
+
 class Guard(rx.Middleware):
     """Deny by default. The session is read from the database for each event, so a revoked one ends at once."""
 
     async def preprocess(self, app: "App", state: BaseState, event: Event) -> StateUpdate | None:
         """None lets the event through; an update replaces it."""
         del app
-        need = ACCESS.get(key_of(event.name))
+        key = key_of(event.name)
+        need = ACCESS.get(key)
         if need is None:
             log.warning("event_refused", event=event.name, reason="not in the table")
             return StateUpdate()
         await _bind(state)
+        if key in FRESH:
+            await _open_anew(state)
         if need == "anyone":
             return None
         try:
@@ -41,6 +48,13 @@ class Guard(rx.Middleware):
             log.warning("event_refused", event=event.name, reason="role")
             return StateUpdate()
         return None
+
+
+async def _open_anew(state: BaseState) -> None:
+    """What was announced on the page before is not announced again."""
+    session = await state.get_state(SessionState)
+    if session.notices:
+        session.notices = []
 
 
 async def _bind(state: BaseState) -> None:

@@ -63,7 +63,7 @@ class ModelsState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Read providers and models."""
-        self.form, self.trial_text = "", ""
+        self.form, self.trial_text, self.doomed_id = "", "", ""
         async with self._trying("problem"):
             await self._recognise()
             await self._read()

@@ -32,7 +32,7 @@ class PeopleState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Read people and open invitations."""
-        self.link, self.form_open = "", False
+        self.link, self.form_open, self.doomed_id = "", False, ""
         async with self._trying("problem"):
             await self._recognise()
             await self._read()

@@ -10,6 +10,7 @@ import reflex as rx
 
 from rag_app.errors import NotFound, RagError, Unauthenticated
 from rag_app.services.permissions import Actor, is_allowed
+from rag_app.state.access import PLACES
 from rag_app.state.identity import actor_of_headers
 from rag_app.state.places import find_places
 from rag_app.state.rows import Notice, PlaceRow
@@ -29,6 +30,7 @@ class SessionState(rx.State):
     role: str = ""
     may_edit: bool = False
     may_manage: bool = False
+    may_see: bool = True
     notices: list[Notice] = []
     found: list[PlaceRow] = []
     _bound_to: str = ""
@@ -37,9 +39,11 @@ class SessionState(rx.State):
     async def enter(self) -> Any:
         """Runs when a page that needs a person is opened."""
         try:
-            await self._recognise()
+            actor = await self._recognise()
         except RagError:
             return way_to_sign_in(self.router.url.path)
+        need = PLACES.get(self._segment(0))
+        self.may_see = need is None or is_allowed(actor, need)
         return None
 
     @rx.event

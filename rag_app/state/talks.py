@@ -33,7 +33,7 @@ class TalksState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Read the list."""
-        self.list_open = False
+        self.list_open, self.renamed_id, self.doomed_id = False, "", ""
         async with self._trying():
             await self._read()
 

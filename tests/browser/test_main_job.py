@@ -95,7 +95,7 @@ def _upload(page: Page, files: list[str]) -> None:
     failed = rows.filter(has_text="broken.pdf")
     expect(failed).to_contain_text("failed", timeout=60_000)
     expect(failed).to_contain_text("damaged")
-    expect(failed.get_by_role("button", name="Try again")).to_be_visible()
+    expect(failed.get_by_role("button", name="Retry")).to_be_visible()
     failed.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(failed).to_have_count(0)
