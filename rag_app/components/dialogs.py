@@ -9,7 +9,7 @@ from rag_app.components.furniture import button, problem
 
 
 def form_dialog(
-    title: str, *fields: rx.Component, opened: Any, on_submit: Any, on_close: Any, **words: Any
+    title: Any, *fields: rx.Component, opened: Any, on_submit: Any, on_close: Any, **words: Any
 ) -> rx.Component:
     """A modal form. `words` may hold: submit (label of the button), wrong (what went wrong), busy, wide."""
     return Dialog.create(

@@ -62,9 +62,13 @@ def _choice(choice: Choice) -> rx.Component:
     )
 
 
+def _model(choice: Choice) -> rx.Component:
+    return rx.el.option(choice.label, value=choice.id, key=choice.id)
+
+
 def _form() -> rx.Component:
     return form_dialog(
-        "Bot",
+        rx.cond(BotsState.edited_id != "", "Edit bot", "New bot"),
         field("Name", text_input("name", default_value=BotsState.name, required=True, max_length=120, auto_focus=True)),
         field(
             "Instructions",
@@ -83,8 +87,18 @@ def _form() -> rx.Component:
         ),
         field(
             "Model",
-            text_input("model", default_value=BotsState.model, placeholder="default model", max_length=200),
-            hint="For example openai/gpt-4o-mini. Empty = the default of the workspace.",
+            rx.el.select(
+                rx.el.option("Default of the workspace", value=""),
+                rx.foreach(BotsState.models, _model),
+                name="model",
+                default_value=BotsState.model,
+                class_name="input",
+            ),
+        ),
+        field(
+            "Another model by name",
+            text_input("other", placeholder="openai/gpt-4.1", max_length=200, auto_complete="off"),
+            hint="Optional: provider, slash, model. It wins over the list.",
         ),
         field(
             "Suggested questions",

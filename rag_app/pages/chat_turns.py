@@ -55,6 +55,22 @@ def _foot(message: MessageRow) -> rx.Component:
     )
 
 
+def _failure(message: MessageRow) -> rx.Component:
+    way = rx.cond(
+        message.unreachable & ChatState.may_manage,
+        rx.fragment(" ", rx.el.a("Open Models", href="/models"), "."),
+        rx.fragment(),
+    )
+    return box(message.error, way, tone="bad")
+
+
+def _unsourced(message: MessageRow) -> rx.Component:
+    """Said of an answer that should rest on documents and does not."""
+    bare = (message.status == "done") & (message.text != "") & ~message.abstained & (message.citations.length() == 0)
+    words = "No source found for this answer. It does not come from your documents."
+    return rx.cond(bare & ChatState.grounded, box(words, tone="warn", style={"margin_top": "8px"}), rx.fragment())
+
+
 def _reply(message: MessageRow) -> rx.Component:
     return rx.el.article(
         Answer.create(
@@ -65,7 +81,7 @@ def _reply(message: MessageRow) -> rx.Component:
         ),
         rx.match(
             message.status,
-            ("failed", box(message.error, tone="bad")),
+            ("failed", _failure(message)),
             ("interrupted", box("The server was interrupted here. Ask again for the rest.", tone="warn")),
             ("stopped", rx.el.p("Stopped.", class_name="small muted")),
             rx.fragment(),
@@ -79,6 +95,7 @@ def _reply(message: MessageRow) -> rx.Component:
             ),
             rx.fragment(),
         ),
+        _unsourced(message),
         _foot(message),
         class_name="reply",
         aria_label="Answer",

@@ -18,8 +18,8 @@ from rag_app.components.furniture import (
     text_input,
 )
 from rag_app.pages.frame import Page, framed
-from rag_app.state.knowledge_list import KnowledgeListState
-from rag_app.state.rows import KnowledgeRow
+from rag_app.state.knowledge_list import LANGUAGES, KnowledgeListState
+from rag_app.state.rows import Choice, KnowledgeRow
 
 
 def _card(row: KnowledgeRow) -> rx.Component:
@@ -42,6 +42,10 @@ def _card(row: KnowledgeRow) -> rx.Component:
         class_name="card link",
         key=row.id,
     )
+
+
+def _model(choice: Choice) -> rx.Component:
+    return rx.el.option(choice.label, value=choice.id, key=choice.id)
 
 
 def _new_button(look: str = "primary") -> rx.Component:
@@ -87,6 +91,28 @@ def content() -> rx.Component:
             "New knowledge base",
             field("Name", text_input("name", required=True, max_length=120, auto_focus=True)),
             field("Description", text_area("description", rows=2, max_length=2000), hint="Optional."),
+            rx.cond(
+                KnowledgeListState.embedding_models.length() > 1,
+                field(
+                    "Embedding model",
+                    rx.el.select(
+                        rx.foreach(KnowledgeListState.embedding_models, _model),
+                        name="embedding_model",
+                        default_value=KnowledgeListState.embedding_model,
+                        class_name="input",
+                    ),
+                    hint="What makes the documents searchable by meaning. It stays as it is later.",
+                ),
+                rx.fragment(),
+            ),
+            field(
+                "Language of the documents",
+                rx.el.select(
+                    *[rx.el.option(label, value=value) for value, label in LANGUAGES],
+                    name="language",
+                    class_name="input",
+                ),
+            ),
             opened=KnowledgeListState.form_open,
             on_submit=KnowledgeListState.create_one,
             on_close=KnowledgeListState.close_form,

@@ -206,9 +206,16 @@ def _form() -> rx.Component:
             field(
                 "Address",
                 text_input(
-                    "base_url", default_value=ModelsState.form_url, placeholder="usual address", max_length=2000
+                    "base_url",
+                    default_value=ModelsState.form_url,
+                    placeholder=rx.cond(ModelsState.form_needs_url, "http://host:port/v1", "usual address"),
+                    required=ModelsState.form_needs_url,
+                    max_length=2000,
                 ),
-                hint="Only if it is not the usual one. Private ones must be named in RAG_ALLOWED_PRIVATE_HOSTS.",
+                hint=rx.fragment(
+                    rx.cond(ModelsState.form_needs_url, "", "Only if it is not the usual one. "),
+                    "Private ones must be named in RAG_ALLOWED_PRIVATE_HOSTS.",
+                ),
             ),
             rx.fragment(),
         ),

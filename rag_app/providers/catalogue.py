@@ -98,8 +98,6 @@ _ALL = (
         "compatible",
         "OpenAI-compatible server",
         "Any server with OpenAI's wire format (vLLM, llama.cpp, LM Studio, a gateway); its base URL ends in /v1.",
-        "",
-        ("compatible/my-model",),
         needs_key=False,
         needs_url=True,
         takes_url=True,

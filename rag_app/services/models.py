@@ -1,5 +1,6 @@
 """Model providers of a workspace: their keys (which go in and never come out), trials, and the default models."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,12 +23,13 @@ from rag_app.providers.credentials import (
 )
 from rag_app.providers.library import provider_egress
 from rag_app.providers.local_embedder import NAME as BUNDLED_EMBEDDER
-from rag_app.providers.probes import OllamaFound, TrialOutcome, detect_ollama, try_provider
+from rag_app.providers.probes import OllamaFound, TrialOutcome, detect_ollama, is_embedder, list_served, try_provider
 from rag_app.services.audit import record
 from rag_app.services.context import Context
 from rag_app.services.embedding import secret_place, workspace_keyring
 from rag_app.services.permissions import Actor, permit
 
+COMPATIBLE = "compatible"
 EXTRACTIVE = "local/extractive"
 BUNDLED = (EXTRACTIVE, BUNDLED_EMBEDDER)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{1,39}")
@@ -191,14 +193,20 @@ async def read_models(context: Context, actor: Actor) -> ModelsView:
     async with context.transaction() as session:
         rows = await _rows(session, actor.workspace_id)
         workspace = await session.get_one(Workspace, actor.workspace_id)
-    ollama = await detect_ollama()
+    ollama, served = await asyncio.gather(detect_ollama(), _served(context, actor.workspace_id, rows))
     environment = tuple(configured_in_environment())
     names = dict.fromkeys([*(row.provider for row in rows), *environment])
     known = [PROVIDERS[name] for name in names if name in PROVIDERS and not (name == "ollama" and ollama)]
-    chat = [EXTRACTIVE, *(ollama.chat_models if ollama else ()), *(m for each in known for m in each.chat_models)]
+    chat = [
+        EXTRACTIVE,
+        *(ollama.chat_models if ollama else ()),
+        *(m for m in served if not is_embedder(m)),
+        *(m for each in known for m in each.chat_models),
+    ]
     embedders = [
         BUNDLED_EMBEDDER,
         *(ollama.embedding_models if ollama else ()),
+        *(m for m in served if is_embedder(m)),
         *(m for each in known for m in each.embedding_models),
     ]
     chosen_chat = workspace.default_chat_model or context.settings.chat_model
@@ -211,6 +219,17 @@ async def read_models(context: Context, actor: Actor) -> ModelsView:
         from_environment=environment,
         ollama=ollama,
     )
+
+
+async def _served(context: Context, workspace_id: UUID, rows: list[Provider]) -> tuple[str, ...]:
+    """What the OpenAI-compatible server of the workspace says it has."""
+    if not any(row.provider == COMPATIBLE for row in rows):
+        return ()
+    try:
+        found = (await workspace_keyring(context, workspace_id)).get(COMPATIBLE)
+    except SettingsError:  # a key that cannot be read any more: the list of providers says so
+        return ()
+    return await list_served(found) if found else ()
 
 
 async def set_defaults(

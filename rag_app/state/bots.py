@@ -7,10 +7,12 @@ import reflex as rx
 from rag_app.errors import InvalidInput
 from rag_app.services.bots import BotCard, NewBot, create_bot, delete_bot, get_bot, list_bots, update_bot
 from rag_app.services.knowledge import list_knowledge_bases
+from rag_app.services.models import read_models
 from rag_app.services.paging import PageRequest
 from rag_app.state.rows import BotRow, Choice
 from rag_app.state.session import SessionState, as_id, as_text
 from rag_app.state.surroundings import surroundings
+from rag_app.state.wording import model_label
 
 MOST = PageRequest(limit=200)
 
@@ -27,6 +29,7 @@ class BotsState(SessionState):
     name: str = ""
     instructions: str = ""
     model: str = ""
+    models: list[Choice] = []
     suggestions: str = ""
     memory: bool = True
     knowledge: list[Choice] = []
@@ -60,6 +63,8 @@ class BotsState(SessionState):
             self.edited_id = bot_id if card else ""
             self.name, self.instructions = (card.name, card.instructions) if card else ("", "")
             self.model, self.memory = (card.model or "", card.memory) if card else ("", True)
+            named = (await read_models(context, actor)).chat_models
+            self.models = [Choice(each, model_label(each)) for each in dict.fromkeys([*named, self.model]) if each]
             self.suggestions = "\n".join(card.suggested_questions) if card else ""
             self.form_open, self.form_problem = True, ""
 
@@ -90,7 +95,7 @@ class BotsState(SessionState):
         return {
             "name": name,
             "instructions": as_text(form.get("instructions")),
-            "model": as_text(form.get("model"), 200).strip() or None,
+            "model": as_text(form.get("other"), 200).strip() or as_text(form.get("model"), 200).strip() or None,
             "memory": bool(form.get("memory")),
             "suggested_questions": [line.strip() for line in lines if line.strip()][:8],
             "knowledge_base_ids": [as_id(kb.id) for kb in self.knowledge if form.get(f"kb-{kb.id}")],

@@ -12,7 +12,14 @@ from rag_app.services import answers
 from rag_app.services.conversations import Opinion, get_conversation, list_messages, rate_message
 from rag_app.services.paging import PageRequest
 from rag_app.state.chat_rows import answered_row, message_row, without_sources
-from rag_app.state.chat_targets import TargetChoice, bot_of_target, suggestions_of, target_of_bot, targets
+from rag_app.state.chat_targets import (
+    TargetChoice,
+    bot_of_target,
+    has_knowledge,
+    suggestions_of,
+    target_of_bot,
+    targets,
+)
 from rag_app.state.connection import is_connected
 from rag_app.state.gathered import Gathered
 from rag_app.state.passage_view import PassageViewState
@@ -35,6 +42,7 @@ class ChatState(PassageViewState):
     targets: list[Choice] = []
     target: str = ""
     suggestions: list[str] = []
+    grounded: bool = False
     messages: list[MessageRow] = []
     running: bool = False
     run: str = ""
@@ -76,7 +84,12 @@ class ChatState(PassageViewState):
         wanted = f"kb:{asked['kb']}" if "kb" in asked else f"bot:{asked['bot']}" if "bot" in asked else self.target
         known = {choice.id for choice in self.targets}
         self.target = wanted if wanted in known else (self.targets[0].id if self.targets else "")
+        await self._describe()
+
+    async def _describe(self) -> None:
+        context, actor = surroundings(), await self._actor()
         self.suggestions = await suggestions_of(context, actor, self.target) if self.target else []
+        self.grounded = bool(self.target) and await has_knowledge(context, actor, self.target)
 
     async def _open(self, wanted: str) -> Any:
         context, actor, identity = surroundings(), await self._actor(), as_id(wanted)
@@ -90,10 +103,11 @@ class ChatState(PassageViewState):
         if choice.id not in {each.id for each in self.targets}:
             self.targets = [*self.targets, Choice(choice.id, choice.label)]
         self.target = choice.id
+        await self._describe()
 
     async def _read_messages(self, conversation: UUID) -> None:
         found = await list_messages(surroundings(), await self._actor(), conversation, PageRequest(limit=MOST_SHOWN))
-        rows = [message_row(each) for each in reversed(found.items)]
+        rows = [message_row(each, operator=self.may_manage) for each in reversed(found.items)]
         under_way = next((row for row in rows if row.status == "running"), None)
         self.running, self.run = under_way is not None, under_way.id if under_way else ""
         self._show([row for row in rows if row.status != "running"])
@@ -118,7 +132,7 @@ class ChatState(PassageViewState):
         self._clear()
         self.target, self.loaded = target, True
         async with self._trying("problem"):
-            self.suggestions = await suggestions_of(surroundings(), await self._actor(), target)
+            await self._describe()
         return rx.redirect("/chat") if had else None
 
     @rx.event

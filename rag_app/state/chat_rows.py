@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from rag_app.errors import BlockedAddress, ProviderError, ProviderTimeout
 from rag_app.services.conversations import MessageCard
 from rag_app.state.rows import CitationRow, MessageRow
 from rag_app.state.wording import milliseconds, money, pages
 
+UNREACHABLE = "The model cannot be reached."
+PROVIDER_CODES = frozenset({ProviderError.code, ProviderTimeout.code, BlockedAddress.code})
 _MARKER = re.compile(r"\s?\[\d{1,4}\]")
 
 
@@ -26,8 +29,10 @@ def citation_row(data: Mapping[str, Any]) -> CitationRow:
     )
 
 
-def message_row(message: MessageCard) -> MessageRow:
-    """A turn as the thread shows it."""
+def message_row(message: MessageCard, *, operator: bool) -> MessageRow:
+    """A turn as the thread shows it. Why a model failed is for an operator; others could do nothing about it."""
+    error, failed = (message.error.message, message.error.code) if message.error else ("", "")
+    unreachable = failed in PROVIDER_CODES
     return MessageRow(
         id=str(message.id),
         role=message.role,
@@ -36,7 +41,8 @@ def message_row(message: MessageCard) -> MessageRow:
         citations=[citation_row(each) for each in message.citations],
         model=message.model,
         abstained=message.abstained,
-        error=message.error.message if message.error else "",
+        error=UNREACHABLE if unreachable and not operator else error,
+        unreachable=unreachable,
         meta=_meta(message.model, message.timings_ms, message.usage) if message.role == "assistant" else "",
         rating=message.feedback.rating if message.feedback else 0,
     )

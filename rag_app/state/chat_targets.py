@@ -50,6 +50,12 @@ async def target_of_bot(context: Context, actor: Actor, bot_id: UUID) -> TargetC
     return TargetChoice(f"bot:{bot.id}", bot.name)
 
 
+async def has_knowledge(context: Context, actor: Actor, target: str) -> bool:
+    """True when answers of this target should come from documents."""
+    kind, _, identity = target.partition(":")
+    return kind == "kb" or (kind == "bot" and (await get_bot(context, actor, UUID(identity))).has_knowledge)
+
+
 async def suggestions_of(context: Context, actor: Actor, target: str) -> list[str]:
     """Questions to begin with; only bots have some."""
     kind, _, identity = target.partition(":")

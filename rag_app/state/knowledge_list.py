@@ -5,11 +5,31 @@ from typing import Any
 import reflex as rx
 
 from rag_app.services.knowledge import KnowledgeBaseCard, NewKnowledgeBase, create_knowledge_base, list_knowledge_bases
+from rag_app.services.models import read_models
 from rag_app.services.paging import PageRequest
-from rag_app.state.rows import KnowledgeRow
+from rag_app.state.rows import Choice, KnowledgeRow
 from rag_app.state.session import SessionState, as_text
 from rag_app.state.surroundings import surroundings
-from rag_app.state.wording import counted
+from rag_app.state.wording import counted, model_label
+
+LANGUAGES = (
+    ("", "Found for each document"),
+    ("ar", "Arabic"),
+    ("zh", "Chinese"),
+    ("cs", "Czech"),
+    ("nl", "Dutch"),
+    ("en", "English"),
+    ("fr", "French"),
+    ("de", "German"),
+    ("it", "Italian"),
+    ("ja", "Japanese"),
+    ("pl", "Polish"),
+    ("pt", "Portuguese"),
+    ("ru", "Russian"),
+    ("es", "Spanish"),
+    ("tr", "Turkish"),
+    ("uk", "Ukrainian"),
+)
 
 
 class KnowledgeListState(SessionState):
@@ -21,6 +41,8 @@ class KnowledgeListState(SessionState):
     words: str = ""
     form_open: bool = False
     form_problem: str = ""
+    embedding_models: list[Choice] = []
+    embedding_model: str = ""
     problem: str = ""
     _all: list[KnowledgeRow] = []
 
@@ -47,9 +69,13 @@ class KnowledgeListState(SessionState):
         self.total = len(self._all)
 
     @rx.event
-    def open_form(self) -> None:
-        """Ask for the name of a new knowledge base."""
-        self.form_open, self.form_problem = True, ""
+    async def open_form(self) -> None:
+        """Ask for the name of a new knowledge base, and for its embedding model where there is a choice."""
+        async with self._trying():
+            found = await read_models(surroundings(), await self._actor())
+            self.embedding_models = [Choice(name, model_label(name)) for name in found.embedding_models]
+            self.embedding_model = found.default_embedding_model
+            self.form_open, self.form_problem = True, ""
 
     @rx.event
     def close_form(self) -> None:
@@ -59,7 +85,13 @@ class KnowledgeListState(SessionState):
     @rx.event
     async def create_one(self, form: dict[str, Any]) -> Any:
         """Make a knowledge base and open it."""
-        new = NewKnowledgeBase(as_text(form.get("name")), as_text(form.get("description")))
+        language = as_text(form.get("language"), 2)
+        new = NewKnowledgeBase(
+            as_text(form.get("name")),
+            as_text(form.get("description")),
+            language=language if language in dict(LANGUAGES) else "",
+            embedding_model=as_text(form.get("embedding_model"), 200) or None,
+        )
         target = None
         async with self._trying("form_problem"):
             card = await create_knowledge_base(surroundings(), await self._actor(), new)

@@ -7,6 +7,7 @@ import reflex as rx
 from rag_app.errors import InvalidInput
 from rag_app.providers.catalogue import PROVIDERS
 from rag_app.services.models import (
+    COMPATIBLE,
     ProviderChange,
     ProviderEntry,
     ProviderView,
@@ -21,12 +22,7 @@ from rag_app.services.models import (
 from rag_app.state.rows import Choice, OfferRow, ProviderRow
 from rag_app.state.session import SessionState, as_id, as_text
 from rag_app.state.surroundings import surroundings
-from rag_app.state.wording import milliseconds
-
-NAMES = {
-    "local/extractive": "Quotes from the documents (built in, no model)",
-    "local/wordllama-256": "WordLlama 256 (built in, quick)",
-}
+from rag_app.state.wording import milliseconds, model_label
 
 
 class ModelsState(SessionState):
@@ -50,6 +46,7 @@ class ModelsState(SessionState):
     form_help: str = ""
     form_url: str = ""
     form_takes_url: bool = False
+    form_needs_url: bool = False
     form_needs_key: bool = True
     form_key_hint: str = ""
     form_problem: str = ""
@@ -78,8 +75,8 @@ class ModelsState(SessionState):
         self.offers = [
             OfferRow(each.name, each.label, each.help) for each in PROVIDERS.values() if each.name not in taken
         ]
-        self.chat_models = [Choice(name, NAMES.get(name, name)) for name in models.chat_models]
-        self.embedding_models = [Choice(name, NAMES.get(name, name)) for name in models.embedding_models]
+        self.chat_models = [Choice(name, model_label(name)) for name in models.chat_models]
+        self.embedding_models = [Choice(name, model_label(name)) for name in models.embedding_models]
         self.chat_model, self.embedding_model = models.default_chat_model, models.default_embedding_model
         self.from_environment = ", ".join(
             PROVIDERS[name].label for name in models.from_environment if name in PROVIDERS
@@ -98,6 +95,7 @@ class ModelsState(SessionState):
         row = next((row for row in self.rows if row.provider == known.name), None)
         self.form, self.form_title, self.form_help = known.name, known.label, known.help
         self.form_takes_url, self.form_needs_key = known.takes_url, known.needs_key
+        self.form_needs_url = known.needs_url
         self.form_id, self.form_url = (row.id, row.base_url) if row else ("", "")
         self.form_key_hint = f"A key that ends in …{row.key_hint} is stored." if row and row.key_hint else ""
         self.form_problem = ""
@@ -118,9 +116,14 @@ class ModelsState(SessionState):
                 await change_provider(context, actor, as_id(self.form_id), change)
             else:
                 await add_provider(context, actor, ProviderEntry(self.form, key, url))
-            self.form = ""
-            self._say("Saved. Test it, then choose it as the default below.")
+            saved, self.form = self.form, ""
             await self._read()
+            listed = saved != COMPATIBLE or any(each.id.startswith(f"{saved}/") for each in self.chat_models)
+            self._say(
+                "Saved. Test it, then choose it as the default below."
+                if listed
+                else f"Saved. The server did not say which models it has: type one below as {saved}/NAME."
+            )
 
     @rx.event
     def ask_remove(self, provider_id: str) -> None:

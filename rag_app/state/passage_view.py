@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import reflex as rx
 
-from rag_app.errors import VersionGone
+from rag_app.errors import NotFound, VersionGone
 from rag_app.services import documents
 from rag_app.state.rows import CitationRow
 from rag_app.state.session import SessionState, as_id
 from rag_app.state.surroundings import surroundings
+from rag_app.state.unmarked import unmarked
 from rag_app.state.wording import pages
 
 AROUND_CHARS = 700
@@ -44,11 +45,15 @@ class PassageViewState(SessionState):
         self.panel_open, self.panel_message, self.panel_n = True, message_id, citation.n
         self.panel_subject = f"{message_id}-{citation.n}"
         self.panel_title, self.panel_place = citation.title, citation.page
-        self.panel_before, self.panel_quote, self.panel_after = "", citation.quote, ""
+        self.panel_before, self.panel_quote, self.panel_after = "", unmarked(citation.quote), ""
         self.panel_document = f"/documents/{citation.document_id}"
         self.panel_original = ""
         async with self._trying("panel_problem"):
-            await self._read_around(citation)
+            try:
+                await self._read_around(citation)
+            except NotFound:
+                self.panel_document = self.panel_original = ""
+                self.panel_problem = "This document has been deleted since; the quote is kept."
 
     async def _read_around(self, citation: CitationRow) -> None:
         context, actor = surroundings(), await self._actor()
@@ -65,11 +70,11 @@ class PassageViewState(SessionState):
         # A passage may span pages; the quote inside it begins on one of them.
         first, last = page_at(found.pages, start), page_at(found.pages, end - 1)
         self.panel_place, self.panel_original = pages(first, last), _at_page(original, first)
-        before = found.text[max(0, start - AROUND_CHARS) : start]
-        after = found.text[end : end + AROUND_CHARS]
+        before = unmarked(found.text[max(0, start - AROUND_CHARS) : start])
+        after = unmarked(found.text[end : end + AROUND_CHARS])
         self.panel_before = f"…{before}" if start > AROUND_CHARS else before
         self.panel_after = f"{after}…" if end + AROUND_CHARS < len(found.text) else after
-        self.panel_quote = found.text[start:end]
+        self.panel_quote = unmarked(found.text[start:end])
 
 
 def page_at(spans: Sequence[documents.PageRange], place: int) -> int | None:

@@ -142,6 +142,7 @@ class MessageRow:
     model: str = ""
     abstained: bool = False
     error: str = ""
+    unreachable: bool = False
     meta: str = ""
     rating: int = 0
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import reflex as rx
 
-from rag_app.errors import NotFound, RagError, Unauthenticated
+from rag_app.errors import NotFound, ProviderError, RagError, Unauthenticated
 from rag_app.services.permissions import Actor, is_allowed
 from rag_app.state.access import PLACES
 from rag_app.state.identity import actor_of_headers
@@ -104,10 +104,13 @@ class SessionState(rx.State):
         except RagError as problem:
             if isinstance(problem, Unauthenticated):
                 self.signed_in = False
+            # Which provider failed, and how, is for those who can change it.
+            hidden = isinstance(problem, ProviderError) and not self.may_manage
+            words = "The model cannot be reached." if hidden else problem.message
             if problem_var:
-                setattr(self, problem_var, problem.message)
+                setattr(self, problem_var, words)
             else:
-                self._say(problem.message, "bad")
+                self._say(words, "bad")
         except Exception:
             log.exception("event_failed", state=type(self).__name__)
             sentence = "Something went wrong on the server; it is in its log. Try again."

@@ -2,6 +2,16 @@
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
+_MODELS = {
+    "local/extractive": "Quotes from the documents (built in, no model)",
+    "local/wordllama-256": "WordLlama 256 (built in, quick)",
+}
+
+
+def model_label(name: str) -> str:
+    """What a model is called in a list of choices; those that are built in have words of their own."""
+    return _MODELS.get(name, name)
+
 
 def size(byte_count: int | None) -> str:
     """1536 -> “1.5 KB”; unknown -> “–”."""
