@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rag_app.chat import phrases, prompt
 from rag_app.chat.appearance import shown
 from rag_app.chat.citations import CitationList
+from rag_app.chat.confidence import answerable
 from rag_app.chat.events import Citation, Cited, Done, Event, Failed, Found, Searching, Token, Usage
 from rag_app.chat.extractive import Selected, candidates, select
 from rag_app.chat.history import Turn, accepted_rewrite, needs_context, rewrite_locally, rewrite_request
@@ -145,7 +146,7 @@ async def _events(run: _Run) -> AsyncGenerator[Event, None]:
         result = replace(result, passages=prompt.fit_passages(result.passages, run.request.context_tokens))
     yield Found(result.passages)
     bar = SAY_NO_BELOW_WITH_MODEL if run.complete else SAY_NO_BELOW
-    if not result.passages or result.evidence.answerable < bar:
+    if not result.passages or await asyncio.to_thread(answerable, query, result) < bar:
         async for event in _say(run, phrases.phrase("not_found", run.language), abstained=True):
             yield event
         return

@@ -5,10 +5,18 @@ from typing import Literal
 
 from rag_app.chat.facts import Facts
 
-Kind = Literal["person", "time", "number", "place", "reason", "steps", "other"]
+Kind = Literal["person", "time", "price", "number", "place", "reason", "steps", "other"]
 
 _OF = r"\b(?:what|which) (?:\w+ )?"
 _ASKS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    (
+        "price",
+        (
+            r"\bhow much (?:is|are|(?:do|does|did|will|would)\b.*\b(?:costs?|pay))\b|\bhow expensive\b",
+            r"\bwhat (?:do|does|did|will|would)\b.*\bcosts?\b|\b(?:what|which)\b.*\b(?:price|fee|costs? of)\b",
+            r"\b(?:was|wie ?viel) kostet\b|\bcombien coûte\b|\bcuánto cuesta\b|\bquanto c[ou]sta\b|\bhoeveel kost\b",
+        ),
+    ),
     (
         "number",
         (
@@ -81,6 +89,16 @@ _PLACE = re.compile(
     r"\b(?:in|at|near|from|on|to|across|within|of|outside|around|through|à|en|bei|aus|nach|am|im|em|op|te)\b "
     r"(?:the |der |la |le |el |o |a |il )?[^\W\d_a-zà-ÿ]"
 )
+_MONEY = re.compile(
+    r"[$€£¥₹]\s?\d[\d.,]*|\b\d[\d.,]*\s?(?:[$€£¥₹]|(?:eur|usd|gbp|chf|jpy|euros?|dollars?|pounds?|cents?|francs?|yen)\b)"
+    r"|\b(?:eur|usd|gbp|chf|jpy)\s?\d[\d.,]*|\d円|\d元",
+    re.IGNORECASE,
+)
+_PRICED = re.compile(
+    r"\b(?:prices?|costs?|priced|fees?|charges?|much|expensive|kosten|kostet|preise?|prix|coûte|precio|cuesta|prezzo|"
+    r"costa|preço|custa|kost|prijs)\b",
+    re.IGNORECASE,
+)
 _REASON = re.compile(
     r"\b(?:because|since|due to|so that|in order|as a result|therefore|caused?|reason|leads?|led|to avoid|weil|denn|da|"
     r"damit|deshalb|wegen|parce que|car|afin|porque|para que|pois|perché|poiché|omdat|zodat)\b|ため|から|因为|由于",
@@ -104,8 +122,19 @@ def asked_kind(question: str) -> Kind:
     return next((kind for kind, cue in _CUES if cue.search(lower)), "other")
 
 
-def offers(kind: Kind, sentence: str, *, there: Facts, asked: Facts) -> bool | None:
-    """Whether the sentence holds something of the kind that the question does not hold itself; None = cannot tell."""
+def words_meant(kind: Kind, question: str) -> str:
+    """The words of a question that an answer of this kind says by its form: "18 EUR" is a cost without the word."""
+    return " ".join(_PRICED.findall(question)) if kind == "price" else ""
+
+
+def offers(kind: Kind, sentence: str, *, there: Facts, asked: Facts, header: str = "") -> bool | None:
+    """Whether the sentence holds something of the kind that the question does not hold itself; None = cannot tell.
+
+    `header` is that of the table whose row it is.
+    """
+    if kind == "price":  # an amount of money, or a number under a header that says it is one
+        priced = bool(_MONEY.search(sentence)) or (bool(_PRICED.search(header)) and bool(there.numbers))
+        return priced and offers("number", sentence, there=there, asked=asked)
     if kind == "number":
         known = {number.spelling for number in asked.numbers}
         return any(number.spelling not in known for number in there.numbers)

@@ -15,6 +15,7 @@ PASSAGES = 8  # of the passages found, how many are read
 GAP = 4.0  # a sentence whose score lies further below the best one is left out
 _SHORTEST = 12  # characters of a sentence worth quoting; fewer where words are written without spaces
 _SHORTEST_UNSPACED = 5
+_HOLLOW = re.compile(r"""[:：?？]["'”’»)\]*_ ]*$""")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -28,7 +29,10 @@ class Selected:
 
 
 def candidates(passages: Sequence[Passage]) -> list[Candidate]:
-    """Everything worth quoting of the best passages, in the order found; the same words count once."""
+    """Everything worth quoting of the best passages, in the order found; the same words count once.
+
+    A question answers none, and a sentence that introduces something says nothing without it.
+    """
     found = []
     seen: set[str] = set()
     for index, passage in enumerate(passages[:PASSAGES]):
@@ -38,7 +42,7 @@ def candidates(passages: Sequence[Passage]) -> list[Candidate]:
             if len(text) >= shortest and text not in seen:
                 seen.add(text)
                 found.append(Candidate(index, quote, text))
-    return found
+    return [each for each in found if not _HOLLOW.search(each.text)] or found
 
 
 def select(

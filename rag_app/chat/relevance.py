@@ -2,22 +2,24 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from rag_app.chat.cues import asked_kind, offers
+from rag_app.chat.cues import asked_kind, offers, words_meant
 from rag_app.chat.facts import Facts, content_terms, facts_of
 from rag_app.chat.lexicon import language_of
+from rag_app.chat.mentions import code_shares, missing_names
 from rag_app.chat.quotable import Quotable
 from rag_app.retrieval.passages import Passage, SearchResult
 from rag_app.retrieval.terms import terms_of
 
 # Fitted by `bench/answers.py extractive --fit` on half of the articles of SQuAD v2 dev; one weight per feature. Three
 # (context, fused, short) were then moved to where documentation gains and SQuAD loses nothing, see docs/answers.md.
+# The last two are so large that whatever lacks them falls behind GAP: a code or a name is not to be mistaken.
 _FITTED: dict[str, float] = {
     "coverage": 3.2,  # idf-weighted share of the question's terms in the sentence
     "around": 5.5,  # what the sentences beside it add to that share
@@ -33,6 +35,8 @@ _FITTED: dict[str, float] = {
     "news": -0.4,  # new terms, at most ten, in tenths
     "short": -1.2,  # hardly any new term
     "long": -0.4,  # terms, at most forty, in fortieths
+    "codes": 8.0,  # share of the question's codes in it or what it stands under
+    "nameless": -5.0,  # share of the question's names that its passage does not mention while others do
 }
 FEATURES = tuple(_FITTED)
 WEIGHTS = tuple(_FITTED.values())
@@ -77,15 +81,15 @@ def features(
     code = language or passage_language(question, result.passages)
     asked = facts_of(question, code)
     weights = _weights(asked, result.idf)
-    facts = [facts_of(candidate.text, code) for candidate in found]
+    facts, offered = read(question, found, code)
     shared = _sharing(result.passages, found, facts, weights=weights, language=code)
     likeness = _likeness(question, found, vectors=vectors, language=code)
     similar = _similarities(question, found, likeness, weights=weights, coverage=shared[:, 0])
-    kind = asked_kind(question)
     best = max((passage.fused for passage in result.passages), default=0.0) or 1.0
+    codes = code_shares(question, [each.text for each in found], _surroundings(result.passages, found))
+    nameless = missing_names(asked, result.passages, weights, code)
     rows = []
-    for candidate, there in zip(found, facts, strict=True):
-        offer = offers(kind, candidate.text, there=there, asked=asked)
+    for candidate, there, offer, share in zip(found, facts, offered, codes, strict=True):
         news = len(set(there.terms) - set(asked.terms))
         rows.append((
             result.passages[candidate.passage].fused / best,
@@ -95,9 +99,33 @@ def features(
             min(news, 10) / 10,
             float(news < 3),
             min(len(there.terms), 40) / 40,
+            share,
+            nameless[candidate.passage],
         ))  # fmt: skip
     pairs = np.array([[_pair_share(asked.terms, there.terms)] for there in facts])
     return np.hstack([shared, pairs, similar, np.array(rows)])
+
+
+def read(question: str, found: Sequence[Candidate], language: str) -> tuple[list[Facts], list[bool | None]]:
+    """The facts of each candidate, and whether it offers what is asked for.
+
+    One that offers it says by its form some of the question's words, which count as terms of its own.
+    """
+    asked = facts_of(question, language)
+    kind = asked_kind(question)
+    meant = facts_of(words_meant(kind, question), language).terms
+    facts, offered = [], []
+    for candidate in found:
+        there = facts_of(candidate.text, language)
+        offer = offers(kind, candidate.text, there=there, asked=asked, header=" ".join(candidate.quote.header))
+        facts.append(replace(there, terms=there.terms + meant) if offer and meant else there)
+        offered.append(offer)
+    return facts, offered
+
+
+def _surroundings(passages: Sequence[Passage], found: Sequence[Candidate]) -> list[str]:
+    """What each candidate stands under."""
+    return [f"{each.quote.under}\n{passages[each.passage].heading}\n{passages[each.passage].title}" for each in found]
 
 
 def _sharing(
