@@ -6,7 +6,7 @@ const safeNext = (fallback) => {
   return /^\/(?![/\\])[\x21-\x7e]*$/.test(next) ? next : fallback;
 };
 
-export function Gate({ action, method = "POST", submit = "Continue", next = "/", withToken = false, success = "", extra = {}, children }) {
+export function Gate({ action, method = "POST", submit = "Continue", next = "/", withToken = false, dead = "", onToken, success = "", extra = {}, children }) {
   const [problem, setProblem] = useState("");
   const [done, setDone] = useState("");
   const [busy, setBusy] = useState(false);
@@ -15,6 +15,7 @@ export function Gate({ action, method = "POST", submit = "Continue", next = "/",
     const value = location.hash.replace(/^#(token=)?/, "");
     setToken(value);
     if (withToken && !value) setProblem("This link is not complete. Open it exactly as it was given to you.");
+    if (withToken && value) onToken?.(value);
   }, [withToken]);
 
   const send = async (event) => {
@@ -45,6 +46,7 @@ export function Gate({ action, method = "POST", submit = "Continue", next = "/",
     }
     setBusy(false);
   };
+  if (dead) return <div className="box bad" role="alert">{dead}</div>;
   return (
     <form className="plain" onSubmit={send}>
       {children}

@@ -104,7 +104,9 @@ class Gate(_Own):
     submit: rx.Var[str]
     next: rx.Var[str]
     with_token: rx.Var[bool]
+    dead: rx.Var[str]
     success: rx.Var[str]
+    triggers = {"on_token": passthrough_event_spec(str)}
 
 
 class SignOut(_Own):

@@ -6,6 +6,7 @@ from rag_app.components.browser import Gate
 from rag_app.components.furniture import field, text_input
 from rag_app.components.shell import gate_page
 from rag_app.pages.frame import Page
+from rag_app.state.gate import GateState
 
 HINT = "At least 10 characters; a few words in a row are good."
 
@@ -38,6 +39,8 @@ def setup() -> rx.Component:
             submit="Create the owner account",
             next="/welcome",
             with_token=True,
+            dead=GateState.dead,
+            on_token=lambda token: GateState.check("setup", token),
         ),
         text="You are the first person here. This account owns the workspace and can invite others.",
     )
@@ -81,6 +84,8 @@ def invitation() -> rx.Component:
             submit="Join",
             next="/",
             with_token=True,
+            dead=GateState.dead,
+            on_token=lambda token: GateState.check("invite", token),
         ),
         text="You were invited. Choose a name and a password.",
     )
@@ -96,6 +101,8 @@ def reset() -> rx.Component:
             submit="Set the password",
             next="/",
             with_token=True,
+            dead=GateState.dead,
+            on_token=lambda token: GateState.check("reset", token),
         ),
         text="This signs you out everywhere else.",
     )

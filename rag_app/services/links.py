@@ -13,6 +13,7 @@ from rag_app.database.columns import now
 from rag_app.database.people import OneTimeLink
 from rag_app.errors import NotFound
 from rag_app.security import hash_token, new_token
+from rag_app.services.context import Context
 from rag_app.settings import Settings
 
 Kind = Literal["setup", "invite", "reset"]
@@ -70,6 +71,12 @@ async def check_link(session: AsyncSession, kind: Kind, token: str) -> None:
     wanted = select(col(OneTimeLink.id)).where(*_alive(kind, token))
     if (await session.exec(wanted)).first() is None:
         raise NotFound(DEAD)
+
+
+async def is_alive(context: Context, kind: Kind, token: str) -> bool:
+    """True when such a link would let its bearer in now; it stays as it is."""
+    async with context.transaction() as session:
+        return (await session.exec(select(col(OneTimeLink.id)).where(*_alive(kind, token)))).first() is not None
 
 
 def _alive(kind: Kind, token: str) -> list[ColumnElement[bool]]:

@@ -21,6 +21,7 @@ CLOSED: Final[frozenset[str]] = frozenset({"setvar", "update_vars_internal"})
 
 _OWN: Final[dict[str, Need]] = {
     "session_state.enter": "anyone",  # answers a stranger with the way to the sign-in page
+    "gate_state.check": "anyone",  # who holds no link learns nothing from it
     "session_state.dismiss": "signed_in",
     "session_state.search_places": "signed_in",
     "session_state.go": "signed_in",

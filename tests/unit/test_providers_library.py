@@ -19,7 +19,7 @@ from rag_app.providers.credentials import (
     route_to,
 )
 from rag_app.providers.prices import cost_microusd
-from rag_app.providers.probes import OllamaFound, detect_ollama, try_provider
+from rag_app.providers.probes import OllamaFound, detect_ollama, list_served, try_provider
 from rag_app.settings import get_settings
 from tests import provider_double
 from tests.provider_double import Answer, ProviderDouble
@@ -207,6 +207,19 @@ async def test_ollama_is_found_where_it_answers(double: ProviderDouble) -> None:
 async def test_ollama_is_not_found_where_nothing_or_something_else_answers(double: ProviderDouble) -> None:
     assert await detect_ollama(provider_double.refusing_url().removesuffix("/v1")) is None
     assert await detect_ollama(double.base_url) is None
+
+
+async def test_a_compatible_server_is_asked_for_its_models(double: ProviderDouble) -> None:
+    double.models = ["small-1", "org/large", "bad name", "text-embed"]
+    credentials = Credentials("compatible", api_key="sk-here", base_url=f"{double.base_url}/")
+    assert await list_served(credentials) == ("compatible/small-1", "compatible/org/large", "compatible/text-embed")
+    assert double.requests[-1].headers["authorization"] == "Bearer sk-here"
+
+
+async def test_a_server_that_lists_nothing_is_no_error(double: ProviderDouble) -> None:
+    assert await list_served(Credentials("compatible", base_url=provider_double.refusing_url())) == ()
+    assert await list_served(Credentials("compatible", base_url=f"{double.base_url}/elsewhere")) == ()
+    assert await list_served(Credentials("compatible")) == ()
 
 
 def test_the_usual_port_of_ollama_is_open_to_providers_only(monkeypatch: pytest.MonkeyPatch) -> None:
