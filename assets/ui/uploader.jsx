@@ -122,7 +122,7 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
     .filter(([number]) => number).map(([number, word]) => `${number} ${word}`).join(", ");
   const sorted = [...rows].sort((one, other) => (other.state === "refused") - (one.state === "refused"));
   const folds = !open && rows.length > FOLDED;
-  const shown = folds && !unfolded ? sorted.slice(0, Math.max(FOLDED, Math.min(refused, MOST_REFUSED))) : sorted;
+  const shown = folds && !unfolded ? sorted.slice(0, Math.min(refused, MOST_REFUSED)) : sorted;
   const words = { waiting: "queued", sending: "", sent: "added", known: "already there", refused: "refused" };
   return (
     <div className="stack tight">
@@ -152,7 +152,7 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
               {!open && <button type="button" className="btn plain mini" onClick={() => setRows([])}>Clear list</button>}
             </span>
           </div>
-          <ul className="uploads" aria-label="Uploads">
+          {shown.length > 0 && <ul className="uploads" aria-label="Uploads">
             {shown.map((row) => (
               <li key={row.id}>
                 <span className="cut" title={row.name}>{row.name}</span>
@@ -164,7 +164,7 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
                 {row.why && <span className="why small">{row.why}</span>}
               </li>
             ))}
-          </ul>
+          </ul>}
         </>
       )}
     </div>

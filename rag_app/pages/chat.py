@@ -55,7 +55,7 @@ def _talks() -> rx.Component:
                 sign_button("x", "Close the list", look="plain square only-narrow", on_click=TalksState.close_list),
                 class_name="row",
             ),
-            search_box("Search chats", on_change=TalksState.narrow.debounce(200)),
+            search_box("Search chats", on_change=TalksState.narrow.debounce(200), default_value=TalksState.words),
             class_name="talks-head",
         ),
         rx.cond(

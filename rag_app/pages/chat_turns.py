@@ -67,7 +67,7 @@ def _failure(message: MessageRow) -> rx.Component:
 def _unsourced(message: MessageRow) -> rx.Component:
     """Said of an answer that should rest on documents and does not."""
     bare = (message.status == "done") & (message.text != "") & ~message.abstained & (message.citations.length() == 0)
-    words = "No source found for this answer. It does not come from your documents."
+    words = "No source found for this answer. Check it before you rely on it."
     return rx.cond(bare & ChatState.grounded, box(words, tone="warn", style={"margin_top": "8px"}), rx.fragment())
 
 

@@ -49,7 +49,7 @@ class KnowledgeListState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Read the list."""
-        self.form_open = False
+        self.form_open, self.words = False, ""
         async with self._trying("problem"):
             actor = await self._recognise()
             cards = (await list_knowledge_bases(surroundings(), actor, PageRequest(limit=200))).items
