@@ -86,3 +86,10 @@ def provider() -> Iterator["ProviderDouble"]:
 def chromium_path() -> str:
     """The path of a browser; installs one where that is possible, else fails with the line that does."""
     return chromium.find_or_install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On two processes a file stays together, and all browser tests do: they share one server and their order counts."""
+    for item in items:
+        in_browser = "browser" in item.path.parts
+        item.add_marker(pytest.mark.xdist_group("browser" if in_browser else item.path.stem))
