@@ -89,7 +89,7 @@ def chromium_path() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On two processes a file stays together, and all browser tests do: they share one server and their order counts."""
+    """On two processes a file stays together; so do all browser tests, which share one server and have an order."""
     for item in items:
         in_browser = "browser" in item.path.parts
         item.add_marker(pytest.mark.xdist_group("browser" if in_browser else item.path.stem))
