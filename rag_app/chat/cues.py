@@ -20,6 +20,8 @@ _ASKS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
     (
         "number",
         (
+            r"\bwhat (?:is|are|was|were) (?:[^\s?]+ ){0,6}?(?:sales|revenues?|income|earnings|profits?|margins?|"
+            r"expenses?|expenditures?|assets|liabilities|turnover|budget|salary|population|height|weight|temperature)\b",
             r"\bhow (?:many|much|old|long|far|tall|high|large|big|often|fast|deep|wide)\b",
             _OF + r"(?:percentage|percent|number|amount|population|size|rate|price|cost|fraction|length|speed|share)\b",
             r"\bwie ?viele?\b|\bwie (?:lang|alt|hoch|groß|weit|oft)\w*|\bcombien\b|\bcuánt[oa]s?\b|\bquant[oaie]s?\b",

@@ -15,7 +15,8 @@ PASSAGES = 8  # of the passages found, how many are read
 GAP = 4.0  # a sentence whose score lies further below the best one is left out
 _SHORTEST = 12  # characters of a sentence worth quoting; fewer where words are written without spaces
 _SHORTEST_UNSPACED = 5
-_HOLLOW = re.compile(r"""[:：?？]["'”’»)\]*_ ]*$""")
+_QUESTION = re.compile(r"""[?？]["'”’»)\]*_ ]*$""")
+_INTRODUCTION = re.compile(r"""[:：]["'”’»)\]*_ ]*$""")
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -31,18 +32,22 @@ class Selected:
 def candidates(passages: Sequence[Passage]) -> list[Candidate]:
     """Everything worth quoting of the best passages, in the order found; the same words count once.
 
-    A question answers none, and a sentence that introduces something says nothing without it.
+    A question answers none, and a sentence that only introduces a table says nothing without its rows.
     """
     found = []
     seen: set[str] = set()
+    hollow: set[int] = set()
     for index, passage in enumerate(passages[:PASSAGES]):
-        for quote in quotables(passage.text, f"{passage.title} › {passage.heading}"):
+        quotes = quotables(passage.text, f"{passage.title} › {passage.heading}")
+        for quote, following in zip(quotes, [*quotes[1:], None], strict=True):
             text = passage.text[quote.span.start : quote.span.end]
             shortest = _SHORTEST_UNSPACED if _UNSPACED.search(text) else _SHORTEST
             if len(text) >= shortest and text not in seen:
                 seen.add(text)
                 found.append(Candidate(index, quote, text))
-    return [each for each in found if not _HOLLOW.search(each.text)] or found
+                if _QUESTION.search(text) or (following and following.kind == "row" and _INTRODUCTION.search(text)):
+                    hollow.add(len(found) - 1)
+    return [each for at, each in enumerate(found) if at not in hollow] or found
 
 
 def select(

@@ -1,13 +1,13 @@
 """Codes and proper names that a question mentions, and how far the places found mention them too."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
-from rag_app.chat.facts import Facts, facts_of
+from rag_app.chat.facts import Facts, facts_of, fold
 from rag_app.retrieval.passages import Passage
 
-SAME_DOCUMENT = 0.7  # worth of a name that stands only in another passage found of the same document
+_OWNER = re.compile(r"([^\W\d_][\w-]*)['’]s?(?!\w)")
 _CODE = re.compile(r"(?<!\w)(?=[\w./#-]*[\d_])(?=[\w./#-]*[^\W\d_])[^\W_]+(?:[-_./#][^\W_]+)*")
 _COUNTED = re.compile(r"(?:mid-|pre-|post-)?\d+(?:st|nd|rd|th|s|er|e|ème|º|ª)?(?:[-/][^\W\d_]+)*", re.IGNORECASE)
 
@@ -37,36 +37,26 @@ def code_shares(question: str, texts: Sequence[str], contexts: Sequence[str]) ->
     ]
 
 
-def missing_names(
-    asked: Facts, passages: Sequence[Passage], weights: Mapping[str, float], language: str
-) -> list[float]:
-    """For each passage the weighted share 0..1 of the question's names that neither it nor its title mentions.
+def missing_names(question: str, passages: Sequence[Passage], language: str) -> list[float]:
+    """For each passage the share 0..1 of the names asked about that nothing found of its document mentions.
 
-    A name that stands in none of the passages is passed over: no passage is better than another by it.
+    Names asked about are those whose property is asked (`Birch's sales`): a name that only stands in the question is
+    often the subject of all documents. One that nothing found mentions is passed over.
     """
-    words = [facts_of(f"{each.title}\n{each.heading}\n{each.text}", language).words for each in passages]
     together: dict[UUID, set[str]] = {}
-    for passage, said in zip(passages, words, strict=True):
-        together.setdefault(passage.document_id, set()).update(said)
-    names = {
-        name: _weight(name, weights, language)
-        for name in asked.names
-        if not any(char.isdigit() for char in name) and any(name in said for said in words)
-    }
-    total = sum(names.values())
-    if not total:
+    for passage in passages:
+        together.setdefault(passage.document_id, set()).update(_words(passage, language))
+    owners = {fold(name) for name in _OWNER.findall(question)} & set(facts_of(question, language).names)
+    names = [name for name in owners if any(name in said for said in together.values())]
+    if not names:
         return [0.0] * len(passages)
-    held = [
-        sum(
-            weight * (1.0 if name in said else SAME_DOCUMENT if name in together[passage.document_id] else 0.0)
-            for name, weight in names.items()
-        )
-        for passage, said in zip(passages, words, strict=True)
-    ]
-    return [1 - each / total for each in held]
+    return [sum(name not in together[each.document_id] for name in names) / len(names) for each in passages]
 
 
-def _weight(name: str, weights: Mapping[str, float], language: str) -> float:
-    """That of the name's terms in the question; an average term's when it has none of its own."""
-    known = [weights[term] for term in facts_of(name, language).terms if term in weights]
-    return max(known, default=1.0)
+def all_named(asked: Facts, passage: Passage, language: str) -> bool:
+    """Whether the passage, its title or its heading mentions every name of the question."""
+    return set(asked.names) <= _words(passage, language)
+
+
+def _words(passage: Passage, language: str) -> frozenset[str]:
+    return facts_of(f"{passage.title}\n{passage.heading}\n{passage.text}", language).words

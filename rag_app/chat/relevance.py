@@ -13,13 +13,14 @@ from rag_app.chat.cues import asked_kind, offers, words_meant
 from rag_app.chat.facts import Facts, content_terms, facts_of
 from rag_app.chat.lexicon import language_of
 from rag_app.chat.mentions import code_shares, missing_names
-from rag_app.chat.quotable import Quotable
+from rag_app.chat.quotable import Quotable, cells
 from rag_app.retrieval.passages import Passage, SearchResult
 from rag_app.retrieval.terms import terms_of
 
 # Fitted by `bench/answers.py extractive --fit` on half of the articles of SQuAD v2 dev; one weight per feature. Three
 # (context, fused, short) were then moved to where documentation gains and SQuAD loses nothing, see docs/answers.md.
-# The last two are so large that whatever lacks them falls behind GAP: a code or a name is not to be mistaken.
+# "labelled" was set by hand, for SQuAD has no tables. The last two are so large that whatever lacks them falls behind
+# GAP: a code or a name is not to be mistaken for another.
 _FITTED: dict[str, float] = {
     "coverage": 3.2,  # idf-weighted share of the question's terms in the sentence
     "around": 5.5,  # what the sentences beside it add to that share
@@ -35,8 +36,9 @@ _FITTED: dict[str, float] = {
     "news": -0.4,  # new terms, at most ten, in tenths
     "short": -1.2,  # hardly any new term
     "long": -0.4,  # terms, at most forty, in fortieths
+    "labelled": 3.0,  # a row of a table whose first cell is named in the question
     "codes": 8.0,  # share of the question's codes in it or what it stands under
-    "nameless": -5.0,  # share of the question's names that its passage does not mention while others do
+    "nameless": -12.0,  # share of the names asked about that its document does not mention while others do
 }
 FEATURES = tuple(_FITTED)
 WEIGHTS = tuple(_FITTED.values())
@@ -87,7 +89,7 @@ def features(
     similar = _similarities(question, found, likeness, weights=weights, coverage=shared[:, 0])
     best = max((passage.fused for passage in result.passages), default=0.0) or 1.0
     codes = code_shares(question, [each.text for each in found], _surroundings(result.passages, found))
-    nameless = missing_names(asked, result.passages, weights, code)
+    nameless = missing_names(question, result.passages, code)
     rows = []
     for candidate, there, offer, share in zip(found, facts, offered, codes, strict=True):
         news = len(set(there.terms) - set(asked.terms))
@@ -99,6 +101,7 @@ def features(
             min(news, 10) / 10,
             float(news < 3),
             min(len(there.terms), 40) / 40,
+            float(offer is not False and _labelled(candidate, asked, code)),
             share,
             nameless[candidate.passage],
         ))  # fmt: skip
@@ -121,6 +124,15 @@ def read(question: str, found: Sequence[Candidate], language: str) -> tuple[list
         facts.append(replace(there, terms=there.terms + meant) if offer and meant else there)
         offered.append(offer)
     return facts, offered
+
+
+def _labelled(candidate: Candidate, asked: Facts, language: str) -> bool:
+    """Whether it is a row whose first cell says nothing that the question does not say."""
+    if candidate.quote.kind != "row":
+        return False
+    label, *values = cells(candidate.text)
+    terms = facts_of(label, language).terms
+    return bool(terms) and any(values) and set(terms) <= set(asked.terms)
 
 
 def _surroundings(passages: Sequence[Passage], found: Sequence[Candidate]) -> list[str]:

@@ -21,6 +21,7 @@ OTHERS = {
     "How do I get back in when the owner is locked out?": "reset-password",
     "How do I change the port?": "RAG_PORT",
     "What does exit code 2 mean?": "wrong use",
+    "How long is a session valid?": "14 days",
 }
 FOREIGN = ("Who painted the Mona Lisa?", "When did the oil crisis of 1973 begin?", "How tall is Mount Everest?")
 

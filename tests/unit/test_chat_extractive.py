@@ -87,3 +87,54 @@ def test_a_quote_is_shown_without_marks_of_its_own(sentence: str, shown: str) ->
 )
 def test_the_kind_of_answer_asked_for(question: str, kind: str) -> None:
     assert asked_kind(question) == kind
+
+
+CODES = (
+    "| code | meaning | fix |\n|---|---|---|\n| E07 | Water tank empty | Fill the tank |\n"
+    "| E12 | Pump blocked | Run the descaling programme twice |\n"
+    "| E31 | Heater sensor failed | Replace the sensor cable |\n| E310 | Error in meaning | How do you fix it |\n"
+)
+PARTS = (
+    "Spare parts can be ordered from the shop.\n\n| Part | Price |\n|---|---|\n"
+    "| Lid | 18 EUR |\n| Drip tray | 12 EUR |\n\n"
+    "The warranty is two years from the day of purchase.\n"
+)
+
+
+async def test_only_the_row_that_holds_the_code_asked_for_is_quoted() -> None:
+    found = await chosen("What does error code E31 mean and how do I fix it?", CODES)
+    assert found == ["| E31 | Heater sensor failed | Replace the sensor cable |"]
+
+
+async def test_a_cost_is_a_row_under_a_header_that_says_price() -> None:
+    assert (await chosen("How much does a replacement lid cost?", PARTS))[0] == "| Lid | 18 EUR |"
+
+
+async def test_a_row_named_by_the_question_comes_before_sentences_on_its_subject() -> None:
+    text = (
+        "Changes in exchange rates impacted net sales by 5 million.\n\nNet sales were as follows (in millions):\n\n"
+        "| | 2021 | 2022 |\n|---|---|---|\n| Net sales | 110,812 | 127,101 |\n| Other | 3 | 4 |\n"
+    )
+    found = await chosen("What were the net sales in 2022?", text)
+    assert found[0] == "| Net sales | 110,812 | 127,101 |"
+    assert not any(each.endswith(":") for each in found)
+
+
+def test_a_question_is_no_answer_but_better_than_nothing() -> None:
+    assert [each.text for each in candidates([passage("How do I reset it? Press the red button.")])] == [
+        "Press the red button."
+    ]
+    assert len(candidates([passage("How do I reset it?")])) == 1
+
+
+async def test_what_is_asked_of_one_name_is_not_quoted_from_a_document_on_another() -> None:
+    sales = "Net sales in the third quarter were 83 million dollars."
+    others = "Net sales were 127 million dollars in all."
+    passages = (
+        passage(sales, title="Report of Alder Inc", fused=1.0),
+        passage(others, title="Report of Birch Inc", fused=0.8),
+    )
+    question = "What were Birch's net sales in the third quarter?"
+    result = await Library(passages).search(question, 8)
+    vectors = local_embedder.embed(texts_to_embed(question, candidates(passages), "en"))
+    assert {each.passage for each in select(question, result, vectors=vectors)} == {1}
