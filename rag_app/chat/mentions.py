@@ -41,13 +41,14 @@ def missing_names(question: str, passages: Sequence[Passage], language: str) -> 
     """For each passage the share 0..1 of the names asked about that nothing found of its document mentions.
 
     Names asked about are those whose property is asked (`Birch's sales`): a name that only stands in the question is
-    often the subject of all documents. One that nothing found mentions is passed over.
+    often the subject of all documents. One that nothing found or most documents mention tells none apart.
     """
     together: dict[UUID, set[str]] = {}
     for passage in passages:
         together.setdefault(passage.document_id, set()).update(_words(passage, language))
     owners = {fold(name) for name in _OWNER.findall(question)} & set(facts_of(question, language).names)
-    names = [name for name in owners if any(name in said for said in together.values())]
+    held = {name: sum(name in said for said in together.values()) for name in owners}
+    names = [name for name in owners if 0 < held[name] <= len(together) / 2]
     if not names:
         return [0.0] * len(passages)
     return [sum(name not in together[each.document_id] for name in names) / len(names) for each in passages]
