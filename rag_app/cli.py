@@ -13,7 +13,7 @@ import typer
 
 from rag_app.errors import InvalidInput, NotFound, RagError
 from rag_app.settings import Settings, load_settings
-from rag_app.telemetry import configure_logging
+from rag_app.telemetry import configure_logging, log
 
 if TYPE_CHECKING:  # a start must stay quick: services are imported by the command that needs them
     from rag_app.services.context import Context
@@ -71,6 +71,8 @@ def up(
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = load_settings(**chosen)
     configure_logging(settings.log_level, settings.log_format)
+    for name in settings.without_effect:
+        log.warning("setting_without_effect", name=name)
     asyncio.run(keep_up(settings, worker=not no_worker))
 
 

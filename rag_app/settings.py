@@ -84,6 +84,11 @@ class Settings(BaseSettings):
         return value.upper() if isinstance(value, str) else value
 
     @property
+    def without_effect(self) -> tuple[str, ...]:
+        """Names of settings that are set but that nothing follows yet."""
+        return tuple(PREFIX + name.upper() for name in ("chat_url", "redis_url", "smtp_url") if getattr(self, name))
+
+    @property
     def embedded(self) -> bool:
         """True when the product runs its own Postgres."""
         return not self.database_url

@@ -46,6 +46,8 @@ async def examine(context: Context) -> AsyncIterator[Finding]:
         yield await _documents(session)
     yield await _disk(context)
     yield _address(context)
+    for name in context.settings.without_effect:
+        yield Finding("settings", "warning", f"{name} has no effect yet; leave it empty")
     async for finding in _models(context):
         yield finding
 

@@ -104,3 +104,9 @@ def test_private_hosts_are_a_list() -> None:
 
 def test_the_end_of_an_address_is_cut() -> None:
     assert load_settings(public_url="https://rag.example.com/").public_url == "https://rag.example.com"
+
+
+def test_settings_that_nothing_follows_yet_are_named() -> None:
+    settings = Settings(smtp_url="smtp://mail.example.com", redis_url="redis://cache.example.com")
+    assert settings.without_effect == ("RAG_REDIS_URL", "RAG_SMTP_URL")
+    assert Settings().without_effect == ()
