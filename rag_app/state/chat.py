@@ -55,12 +55,16 @@ class ChatState(PassageViewState):
     last_answer: str = ""
     judged: str = ""
 
+    _arriving: str = ""
+    _follower: int = 0
+
     @rx.event
     async def load(self) -> Any:
         """Open a conversation, or an empty thread."""
         wanted, self.judged = self._segment(1), ""
-        if wanted and wanted == self.conversation and self.loaded:
-            return None
+        arriving, self._arriving = self._arriving, ""
+        if wanted and wanted == arriving and self.loaded:
+            return None  # the address has followed a first question; a reload reads everything anew
         self._clear()
         target = None
         async with self._trying("problem"):
@@ -153,6 +157,7 @@ class ChatState(PassageViewState):
             self.conversation, self.run = str(started.conversation_id), str(started.message_id)
             yield ChatState.follow_run
             if fresh:
+                self._arriving = self.conversation
                 yield rx.redirect(f"/chat/{self.conversation}", replace=True)
         if self.problem:
             self.running = False
@@ -183,6 +188,8 @@ class ChatState(PassageViewState):
         """Show the answer while it is written; ends with it, with the tab, or when another one is opened."""
         async with self:
             run, token, self.partial, self.partial_citations = self.run, self.router.session.client_token, "", []
+            self._follower += 1
+            follower = self._follower
             try:
                 actor = await self._actor()
             except RagError:
@@ -199,7 +206,7 @@ class ChatState(PassageViewState):
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
         async with self:
-            if self.run == run:
+            if self.run == run and self._follower == follower:  # else a reloaded page follows it by now
                 await self._settle(gathered.done)
 
     async def _follow(self, run: str, token: str, *, gathered: Gathered, reader: "asyncio.Task[None]") -> None:

@@ -12,6 +12,8 @@ from uuid import UUID
 import httpx
 import pytest
 
+os.environ.setdefault("__REFLEX_SKIP_COMPILE", "true")
+import rag_app.rag_app  # noqa: F401 - registers the states for every test, whichever comes first
 from rag_app.services.context import Context, open_context
 from rag_app.settings import Settings
 from tests import database_server
