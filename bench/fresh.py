@@ -17,7 +17,7 @@ from bench._image import ImageBuild
 from bench._installation import ROOT, free_port, write_result
 
 LIMIT_S = 900.0
-QUESTION = "What does this product do?"
+QUESTION = "Which Python version do I need?"
 Figures = dict[str, object]
 
 
