@@ -289,11 +289,6 @@ async def fetch(
     return await Egress(rules).fetch(url, Limits(max_bytes, timeout_s, allowed_types), headers)
 
 
-async def check_url(url: str) -> None:
-    """Refuse an address before it is saved; see Egress.check."""
-    await Egress(Rules(get_settings().private_hosts)).check(url)
-
-
 async def _receive(response: httpx.Response, limits: Limits) -> Fetched:
     host = response.url.host
     if response.status_code >= 400:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Query
 from starlette.requests import HTTPConnection, Request
 
-from rag_app.api.callers import SAFE_METHODS, caller_of, client_ip, require_same_origin, session_token
+from rag_app.api.callers import SAFE_METHODS, caller_of, require_same_origin, session_token
 from rag_app.errors import NotReady, Unauthenticated
 from rag_app.services.accounts import Caller, actor_of_api_key, actor_of_jwt, actor_of_session
 from rag_app.services.context import Context
@@ -86,11 +86,6 @@ async def optional_actor(request: Request, context: ContextDep) -> Actor | None:
 def current_caller(request: Request, context: ContextDep) -> Caller:
     """Address and browser of the caller."""
     return caller_of(request, context.settings)
-
-
-def current_ip(request: Request, context: ContextDep) -> str:
-    """Address of the caller."""
-    return client_ip(request, context.settings)
 
 
 def own_pages_only(request: Request, context: ContextDep) -> None:

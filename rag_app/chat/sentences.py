@@ -87,9 +87,3 @@ def split(text: str) -> tuple[Span, ...]:
                 found.append(span)
         start = end
     return tuple(found)
-
-
-def last_start(text: str) -> int:
-    """Where the last sentence of a growing text begins; a finished sentence is still the last one."""
-    spans = split(text)
-    return spans[-1].start if spans else 0

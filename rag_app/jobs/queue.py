@@ -126,10 +126,3 @@ async def live_workers(session: AsyncSession) -> int:
         {"age": STALLED_AFTER_S + HEARTBEAT_S},
     )
     return int(found.scalar_one())
-
-
-async def forever(every_s: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do some work again and again, with a pause between."""
-    while True:
-        await work()
-        await asyncio.sleep(every_s)
