@@ -26,7 +26,7 @@ from rag_app.services.runs import end_abandoned_runs
 from rag_app.settings import Settings
 from rag_app.telemetry import jobs_total, log
 
-CONCURRENCY = 2
+CONCURRENCY = 4  # one file is read, another embedded, a third published, and a small one need not wait
 SWEEP_EVERY_S = 2.0
 RESUMED_BY_SWEEPER = frozenset({"ingest"})  # its versions were let go and get another attempt
 SCHEDULE = {"merge": 20.0, "index": 60.0, "collect": 600.0}  # job -> every so many seconds

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from rag_app.errors import DocumentFailed, ParserCrashed, ParserMemory, ParserTimeout, RagError, all_codes
-from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument
+from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument, PlaceSpan
 
 MAX_MEMORY_BYTES = 1_000_000_000
 _MEMORY_SHARE = 0.25
@@ -31,12 +31,12 @@ _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYT
 class ParserPool:
     """A pool of parser children, started when needed and dropped when idle. Use `close` at the end.
 
-    `size` children work at the same time at most (default: one per core but one, at least 1). `memory_bytes` limits
+    `size` children work at the same time at most (default: one per core; they stand back behind whatever serves people). `memory_bytes` limits
     the resident memory of each (default: the smaller of 1 GB and a quarter of the machine).
     """
 
     def __init__(self, size: int | None = None, *, memory_bytes: int | None = None, idle_s: float = _IDLE_S) -> None:
-        self._slots = asyncio.Semaphore(size or max(1, (os.cpu_count() or 2) - 1))
+        self._slots = asyncio.Semaphore(size or os.cpu_count() or 2)
         self._memory_bytes = memory_bytes or default_memory_bytes()
         self._idle_s = idle_s
         self._idle: list[_Child] = []
@@ -253,13 +253,17 @@ def _document(answer: dict[str, Any]) -> ParsedDocument:
         blocks = tuple(_block(*row) for row in body["blocks"])
         pages = tuple(PageSpan(int(page), int(a), int(b)) for page, a, b in body["pages"])
         metadata = {str(name): str(value) for name, value in body["metadata"].items()}
+        warnings = tuple(str(each) for each in body["warnings"])
+        places = tuple(PlaceSpan(int(a), int(b), checked(place)) for a, b, place in body["places"])
         parsed = ParsedDocument(
-            text, blocks, pages, str(body["title"]), str(body["language"]), metadata, tuple(map(str, body["warnings"]))
+            text, blocks, pages, str(body["title"]), str(body["language"]), metadata, warnings, places
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ParserCrashed() from problem
-    spans = [(each.char_from, each.char_to) for each in blocks] + [(each.char_from, each.char_to) for each in pages]
+    spans = [(each.char_from, each.char_to) for each in (*blocks, *pages, *places)]
     if any(not 0 <= start <= end <= len(text) for start, end in spans) or "\x00" in text:
+        raise ParserCrashed()
+    if any(before.char_to > after.char_from for before, after in pairwise(places)):
         raise ParserCrashed()
     return parsed
 
