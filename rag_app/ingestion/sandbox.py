@@ -20,6 +20,7 @@ _FILES_PER_CHILD = 200
 _GROWTH_BYTES = 300_000_000
 _IDLE_S = 60.0
 _WATCH_S = 0.05
+_MOST_KILLS = 3  # by others, while one file is read
 _START_S = 60.0
 _LENGTH = struct.Struct(">I")
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -55,6 +56,7 @@ class ParserPool:
         """Like `parse.parse`, in a child. Raises its errors, and ParserTimeout, ParserMemory or ParserCrashed.
 
         A crash is tried once more in a fresh child if the child had read other files before: they may be to blame.
+        A child that somebody else ended says nothing about the file, so a fresh one reads it.
         """
         request = {
             "path": str(path.resolve()),
@@ -63,14 +65,19 @@ class ParserPool:
             "cpu_s": int(timeout_s) + 5,
         }
         async with self._slots:
-            child = await self._take()
-            experienced = child.served > 0
-            try:
-                return await self._ask(child, request, timeout_s)
-            except ParserCrashed:
-                if not experienced:
-                    raise
-            return await self._ask(await self._start(), request, timeout_s)
+            child, kills = await self._take(), 0
+            while True:
+                experienced = child.served > 0
+                try:
+                    return await self._ask(child, request, timeout_s)
+                except _Killed as problem:
+                    kills += 1
+                    if kills == _MOST_KILLS:
+                        raise problem.verdict() from problem
+                except ParserCrashed:
+                    if not experienced:
+                        raise
+                child = await self._start()
 
     async def close(self) -> None:
         """End all idle children; children at work end with their request."""
@@ -126,6 +133,20 @@ class ParserPool:
                 await child.kill()
 
 
+class _Killed(Exception):
+    """The child got a SIGKILL that is not ours."""
+
+    def __init__(self, *, memory_ran_out: bool) -> None:
+        super().__init__()
+        self._memory_ran_out = memory_ran_out
+
+    def verdict(self) -> DocumentFailed:
+        """What to say of the file when this happens again and again."""
+        if self._memory_ran_out:
+            return ParserMemory()
+        return ParserCrashed(f"The program that reads files was ended from outside {_MOST_KILLS} times: try again.")
+
+
 class _Child:
     """One child process and its pipes."""
 
@@ -161,6 +182,7 @@ class _Child:
 
     async def ask(self, request: dict[str, Any], *, timeout_s: float, memory_bytes: int) -> dict[str, Any]:
         """Send one request and wait for its answer. After any error but a refusal the child must be killed."""
+        kills_before = _kills_for_memory()
         watch = asyncio.create_task(self._watch(memory_bytes))
         work = asyncio.create_task(self._exchange(request))
         try:
@@ -174,7 +196,7 @@ class _Child:
             if "crash" in answer:
                 raise ParserCrashed(where=str(answer["crash"])[:200])
         except (OSError, EOFError, ValueError) as problem:
-            raise await self._death() from problem
+            raise await self._death(kills_before) from problem
         finally:
             for task in (watch, work):
                 task.cancel()
@@ -214,14 +236,15 @@ class _Child:
         while self._resident_bytes() <= memory_bytes:  # noqa: ASYNC110  # the kernel sends no event for this
             await asyncio.sleep(_WATCH_S)
 
-    async def _death(self) -> DocumentFailed:
+    async def _death(self, kills_before: int) -> Exception:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), 2)
         status = self._process.returncode
         if status == -24:  # SIGXCPU
             return ParserTimeout()
-        # SIGKILL that is not ours comes from the kernel when memory runs out.
-        return ParserMemory() if status == -9 else ParserCrashed()
+        if status == -9:
+            return _Killed(memory_ran_out=_kills_for_memory() > kills_before)
+        return ParserCrashed()
 
     def _resident_bytes(self) -> int:
         """Resident memory; 0 where the system does not tell (then the child's own limit must do)."""
@@ -230,6 +253,15 @@ class _Child:
                 return int(file.read().split()[1]) * _PAGE_SIZE
         except (OSError, IndexError):
             return 0
+
+
+def _kills_for_memory() -> int:
+    """How many processes the kernel has killed because memory ran out; 0 where it does not tell."""
+    try:
+        with open("/proc/vmstat", encoding="ascii") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+    except OSError:
+        return 0
 
 
 def default_memory_bytes() -> int:

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from rag_app.errors import DamagedFile, ParserCrashed, ParserMemory, ParserTimeout
+from rag_app.ingestion import sandbox
 from rag_app.ingestion.parse import parse
 from rag_app.ingestion.sandbox import ParserPool, default_memory_bytes
 
@@ -109,10 +110,37 @@ async def test_a_crash_in_a_used_child_is_tried_again(pool: ParserPool, note: Pa
     assert child.pid not in [each.pid for each in children()]
 
 
-async def test_a_kill_from_outside_counts_as_memory(pool: ParserPool, note: Path) -> None:
+async def test_a_kill_from_outside_says_nothing_about_the_file(pool: ParserPool, note: Path) -> None:
     work = asyncio.create_task(pool.parse(note, filename="note.md"))
     await until(children)
     children()[0].kill()
+    assert (await work).title == "Title"
+
+
+async def test_kills_from_outside_are_not_endured_for_ever(pool: ParserPool, note: Path) -> None:
+    work = asyncio.create_task(pool.parse(note, filename="note.md"))
+    killed: set[int] = set()
+    while not work.done():
+        for each in children():
+            if each.pid not in killed:
+                killed.add(each.pid)
+                each.kill()
+        await asyncio.sleep(0.005)
+    with pytest.raises(ParserCrashed, match="ended from outside 3 times"):
+        await work
+    assert len(killed) == 3
+
+
+async def test_a_kill_by_the_kernel_for_want_of_memory_is_told_in_the_end(
+    pool: ParserPool, note: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = iter(range(100))
+    monkeypatch.setattr(sandbox, "_kills_for_memory", lambda: next(counted))
+    work = asyncio.create_task(pool.parse(note, filename="note.md"))
+    while not work.done():
+        for each in children():
+            each.kill()
+        await asyncio.sleep(0.005)
     with pytest.raises(ParserMemory):
         await work
 
