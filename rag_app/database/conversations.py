@@ -35,6 +35,7 @@ class Bot(SQLModel, table=True):
     temperature: float | None = None
     memory: bool = True
     suggested_questions: list[str] = json_field(list)
+    retrieval: dict[str, Any] = json_field()  # what differs from the defaults, see services/retrieval_settings.py
     implicit_knowledge_base_id: UUID | None = Field(default=None, foreign_key="knowledge_bases.id", ondelete="CASCADE")
     created_at: datetime = moment()
     updated_at: datetime = moment()
@@ -105,6 +106,17 @@ class MessageEvent(SQLModel, table=True):
     message_id: UUID = Field(foreign_key="messages.id", primary_key=True, ondelete="CASCADE")
     number: int = Field(primary_key=True)
     kind: str
+    data: dict[str, Any] = Field(sa_type=JSONB, nullable=False)
+    at: datetime = moment()
+
+
+class MessageTrace(SQLModel, table=True):
+    """How an answer came about: ids, figures and questions asked; never text of documents."""
+
+    __tablename__ = "message_traces"
+    __table_args__ = (Index("message_traces_at", "at"),)
+    message_id: UUID = Field(foreign_key="messages.id", primary_key=True, ondelete="CASCADE")
+    workspace_id: UUID
     data: dict[str, Any] = Field(sa_type=JSONB, nullable=False)
     at: datetime = moment()
 

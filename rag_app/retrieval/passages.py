@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from rag_app.retrieval.places import Place
+
 Mode = Literal["hybrid", "dense", "lexical"]
 
 
@@ -40,6 +42,7 @@ class Passage:
     bm25: float = 0.0  # raw BM25 score
     cosine: float | None = None  # similarity of passage and question, -1..1
     language: str = ""
+    place: Place = field(default_factory=dict)  # beyond pages: sheet and rows, slide, part, time
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,25 @@ class Evidence:
     answerable: float = 0.0  # calibrated probability that the passages answer the question, 0..1
 
 
+Fate = Literal["shown", "joined", "duplicate", "below_limit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A candidate of a search, how it stood, and what became of it."""
+
+    passage_id: UUID
+    knowledge_base_id: UUID
+    document_id: UUID
+    ranks: Ranks
+    bm25: float
+    cosine: float | None
+    fused: float
+    score: float  # calibrated relevance, 0..1
+    fate: Fate
+    into: UUID | None = None  # the passage that it became a part of
+
+
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """Passages, best first, with what a person needs to judge them."""
@@ -66,3 +88,5 @@ class SearchResult:
     timings_ms: dict[str, float] = field(default_factory=dict)  # embed, dense, lexical, fuse, rerank, total
     # Stem of each term of the question -> idf in these knowledge bases.
     idf: dict[str, float] = field(default_factory=dict)
+    considered: tuple[Considered, ...] = ()  # best first; only when the scope asks for it
+    dense_weight: float = 0.0  # what cosines weighed in the fusion, 0..1

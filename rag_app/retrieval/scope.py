@@ -2,13 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import numpy as np
 
 from rag_app.retrieval.passages import Mode
 from rag_app.retrieval.reader import Reader, integers, uuids
+
+if TYPE_CHECKING:
+    from rag_app.retrieval.rerank import Reranker
 
 Embed = Callable[[list[str]], Awaitable["np.ndarray[Any, np.dtype[np.float32]]"]]
 
@@ -39,6 +42,8 @@ class Scope:
     merge_neighbours: bool = True
     ignore_access: bool = False  # a bot speaks for its owner: its knowledge bases count as open
     must_exist: bool = False  # NotFound when this person may see none of the knowledge bases
+    reranker: "Reranker | None" = None
+    explain: bool = False  # also say what became of the candidates that are not shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,31 @@
 """One search: who may see what, both legs at once, fusion, evidence, neighbours joined."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from uuid import UUID
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rag_app.retrieval import evidence, fusion, neighbours
 from rag_app.retrieval.candidates import Found, read_passages
-from rag_app.retrieval.fusion import Candidate
 from rag_app.retrieval.legs import Legs, Trace, run_legs
-from rag_app.retrieval.passages import Evidence, Passage, Ranks, SearchResult
+from rag_app.retrieval.outcome import considered_of, passages_of, ranking_of
+from rag_app.retrieval.passages import Evidence, SearchResult
 from rag_app.retrieval.question import Question, analyse
-from rag_app.retrieval.ranking import Judged, rank
+from rag_app.retrieval.ranking import rank
 from rag_app.retrieval.reader import Reader, reading
+from rag_app.retrieval.rerank import Reranked, rerank
 from rag_app.retrieval.scope import Scope, Target
 
 SPARE_PASSAGES = 10
 """Read beyond the limit, because some will join their neighbours and some may just have been deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How is searched, and where."""
+
+    scope: Scope
+    targets: Sequence[Target]
 
 
 async def search(engine: AsyncEngine, question: str, scope: Scope) -> SearchResult:
@@ -38,8 +46,9 @@ async def search(engine: AsyncEngine, question: str, scope: Scope) -> SearchResu
             scope = _equipped(scope, targets)
             legs = await run_legs(reader, analysed, targets, scope=scope, trace=trace)
             with trace.measure("fuse"):
-                passages, verdict = await _finish(reader, analysed, legs, targets=targets, scope=scope)
-    return SearchResult(passages, verdict, tuple(trace.warnings), trace.timings, analysed.idf)
+                found = await _finish(reader, analysed, legs, plan=_Plan(scope, targets), trace=trace)
+    trace.timings["fuse"] = round(trace.timings["fuse"] - trace.timings.get("rerank", 0.0), 3)
+    return replace(found, warnings=tuple(trace.warnings), timings_ms=trace.timings, idf=analysed.idf)
 
 
 def _equipped(scope: Scope, targets: Sequence[Target]) -> Scope:
@@ -51,13 +60,13 @@ def _equipped(scope: Scope, targets: Sequence[Target]) -> Scope:
     return replace(scope, embed=found.embed, dense_weight=found.dense_weight)
 
 
-async def _finish(
-    reader: Reader, question: Question, legs: Legs, *, targets: Sequence[Target], scope: Scope
-) -> tuple[tuple[Passage, ...], Evidence]:
+async def _finish(reader: Reader, question: Question, legs: Legs, *, plan: _Plan, trace: Trace) -> SearchResult:
     if not legs.candidates:
-        return (), Evidence()
-    fused = fusion.fuse(legs.candidates, dense_weight=_dense_weight(legs, scope))
-    best = fusion.best_first(legs.candidates, fused, limit=scope.limit + SPARE_PASSAGES)
+        return SearchResult((), Evidence())
+    scope, targets, weight = plan.scope, plan.targets, _dense_weight(legs, plan.scope)
+    fused = fusion.fuse(legs.candidates, dense_weight=weight)
+    wanted = max(scope.limit, scope.reranker.candidates if scope.reranker else 0)
+    best = fusion.best_first(legs.candidates, fused, limit=wanted + SPARE_PASSAGES)
     scores = {each.passage_id: each for each in best}
     found = await read_passages(reader, scores, question=question, targets=targets, scope=scope)
     judged = rank(
@@ -67,9 +76,15 @@ async def _finish(
         comparable_cosines=all(target.model == evidence.CALIBRATED_MODEL for target in targets),
         words_count=legs.lexical,
     )
-    shown = await _shown(reader, [each.found for each in judged], scope)
     verdict = evidence.judge([each.features for each in judged], searched=sum(target.passages for target in targets))
-    return _passages(shown, judged, scores), verdict
+    reranked = Reranked(judged)
+    if scope.reranker:
+        await reader.release()  # a slow reranker must not hold a connection
+        reranked = await rerank(question.text, judged, scope.reranker, trace)
+    ranking = ranking_of(judged, reranked.order, scores=scores, placed=reranked.placed)
+    shown = await _shown(reader, [each.found for each in reranked.order], scope)
+    considered = considered_of(shown, ranking) if scope.explain else ()
+    return SearchResult(passages_of(shown, ranking), verdict, considered=considered, dense_weight=weight)
 
 
 async def _shown(reader: Reader, ranked: Sequence[Found], scope: Scope) -> Sequence[Found]:
@@ -82,38 +97,3 @@ def _dense_weight(legs: Legs, scope: Scope) -> float:
     if not legs.dense:
         return 0.0
     return scope.dense_weight if legs.lexical else 1.0
-
-
-def _passages(
-    shown: Sequence[Found], judged: Sequence[Judged], scores: Mapping[UUID, Candidate]
-) -> tuple[Passage, ...]:
-    places = {each.found.id: place for place, each in enumerate(judged, start=1)}
-    features = {each.found.id: each.features for each in judged}
-    passages: list[Passage] = []
-    for each in shown:
-        candidate = scores[each.id]
-        ceiling = passages[-1].score if passages else 1.0  # the list falls, so must the number beside it
-        passages.append(
-            Passage(
-                id=each.id,
-                knowledge_base_id=each.knowledge_base_id,
-                document_id=each.document_id,
-                version_id=each.version_id,
-                external_id=each.external_id,
-                title=each.title,
-                url=each.url,
-                text=each.text,
-                heading=each.heading,
-                page_from=each.page_from,
-                page_to=each.page_to,
-                char_from=each.char_from,
-                char_to=each.char_to,
-                score=min(ceiling, evidence.relevance(features[each.id])),
-                ranks=Ranks(dense=candidate.dense, lexical=candidate.lexical, fused=places[each.id]),
-                fused=features[each.id].fused,
-                bm25=candidate.bm25,
-                cosine=candidate.cosine,
-                language=each.language,
-            )
-        )
-    return tuple(passages)
