@@ -35,9 +35,9 @@ SCHEDULE = {"merge": 20.0, "index": 60.0, "collect": 600.0}  # job -> every so m
 def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
     """Name of a job -> the use case it triggers."""
 
-    async def ingest(knowledge_base_id: str, versions: list[str]) -> None:
+    async def ingest(knowledge_base_id: str, versions: list[str], waits: int = 0) -> None:
         ids = [UUID(each) for each in versions]
-        await ingestion.ingest_versions(context, workshop, UUID(knowledge_base_id), ids)
+        await ingestion.ingest_versions(context, workshop, UUID(knowledge_base_id), ids, waits=waits)
 
     async def erase(knowledge_base_id: str, document_id: str) -> None:
         await ingestion.erase_document(context, UUID(knowledge_base_id), UUID(document_id))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -35,6 +35,10 @@ from rag_app.ingestion.versions import (
 from rag_app.telemetry import log
 
 TRANSIENT = (ProviderError, NotReady, StorageFull)
+FIRST_WAIT_S = 10
+LONGEST_WAIT_S = 300
+MOST_WAITS = 290  # about a day; nobody waits for a provider for ever
+_NOT_THE_DOCUMENT = (401, 402, 403, 404, 408, 429)  # refusals by a provider that are not about what was sent
 LET_GO_TRIES = 60
 LET_GO_EVERY_S = 0.5
 
@@ -53,13 +57,14 @@ class Workshop:
     parse_timeout_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What became of a batch."""
 
+    waits: int = 0  # how often it has been put off before
     ready: int = 0
     failed: int = 0
-    waiting: tuple[UUID, ...] = ()  # to be attempted again
+    waiting: list[UUID] = field(default_factory=list)  # to be attempted again
     wait_s: int = 0
 
 
@@ -71,17 +76,18 @@ class _Read:
     cuts: tuple[Cut, ...]
 
 
-async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence[UUID]) -> Outcome:
+async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence[UUID], *, waits: int = 0) -> Outcome:
     """Bring some versions of one knowledge base to their end: each becomes ready, failed with a reason, or waits.
 
-    Whatever was achieved before (read, embedded) is not done again. Doing this twice at once is harmless.
+    Whatever was achieved before (read, embedded) is not done again. Doing this twice at once is harmless. `waits` is
+    how often they were put off before for reasons that lie outside of them; each time it takes longer.
     """
     worker = await workshop.worker()
     async with transaction(workshop.engine) as session:
         claimed = await claim(session, knowledge_base_id, versions, worker)
     done = False
     try:
-        outcome = await _work(workshop, claimed)
+        outcome = await _work(workshop, claimed, waits)
         done = True
         return outcome
     except asyncio.CancelledError:  # an orderly stop is nothing that speaks against a document
@@ -93,10 +99,9 @@ async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence
             await _let_go(workshop, claimed, is_blameless=False, tries=LET_GO_TRIES)
 
 
-async def _work(workshop: Workshop, claimed: Sequence[Claimed]) -> Outcome:
+async def _work(workshop: Workshop, claimed: Sequence[Claimed], waits: int) -> Outcome:
     read: list[_Read] = []
-    waits: dict[UUID, int] = {}
-    failed = 0
+    outcome = Outcome(waits)
     for each in claimed:
         try:
             if each.failures > MOST_FAILURES:
@@ -105,17 +110,32 @@ async def _work(workshop: Workshop, claimed: Sequence[Claimed]) -> Outcome:
             if one is not None:
                 read.append(one)
         except TRANSIENT as problem:
-            waits[each.id] = await _wait(workshop, each, problem)
+            await _put_off(workshop, each, problem, outcome)
         except (DocumentFailed, UnsupportedType) as problem:
-            failed += 1
-            await _fail(workshop, each, problem)
-    ready = 0
+            await _fail(workshop, each, problem, outcome)
     if read:
-        try:
-            ready = await _publish(workshop, read)
-        except TRANSIENT as problem:
-            waits |= {each.claimed.id: await _wait(workshop, each.claimed, problem) for each in read}
-    return Outcome(ready, failed, tuple(waits), max(waits.values(), default=0))
+        await _bring_out(workshop, read, outcome)
+    return outcome
+
+
+async def _bring_out(workshop: Workshop, read: Sequence[_Read], outcome: Outcome) -> None:
+    """Publish a batch. When its texts are refused, each document goes by itself: only the refused one fails."""
+    try:
+        outcome.ready += await _publish(workshop, read)
+    except TRANSIENT as problem:
+        refused = _is_refusal(problem)
+        if refused and len(read) > 1:
+            for each in read:
+                await _bring_out(workshop, [each], outcome)
+            return
+        for each in read:
+            await (_fail if refused else _put_off)(workshop, each.claimed, problem, outcome)
+
+
+def _is_refusal(problem: RagError) -> bool:
+    """Whether the provider is well, but does not take what it was sent."""
+    status = problem.details.get("status") if isinstance(problem, ProviderError) else None
+    return isinstance(status, int) and 400 <= status < 500 and status not in _NOT_THE_DOCUMENT
 
 
 async def _read(workshop: Workshop, claimed: Claimed) -> _Read | None:
@@ -201,21 +221,26 @@ async def _note(workshop: Workshop, claimed: Claimed, phase: str, progress: floa
         await note_phase(session, claimed, phase, progress)
 
 
-async def _fail(workshop: Workshop, claimed: Claimed, problem: RagError) -> None:
+async def _fail(workshop: Workshop, claimed: Claimed, problem: RagError, outcome: Outcome) -> None:
+    outcome.failed += 1
     async with transaction(workshop.engine) as session:
         await fail(session, claimed, code=problem.code, message=problem.message)
     log.info("document_failed", version=claimed.id, code=problem.code)
 
 
-async def _wait(workshop: Workshop, claimed: Claimed, problem: RagError) -> int:
-    """Give a version back for another attempt; in how many seconds."""
+async def _put_off(workshop: Workshop, claimed: Claimed, problem: RagError, outcome: Outcome) -> None:
+    """Give a version back for another attempt, each time later; it is not to blame, so no attempt is used up."""
+    if outcome.waits >= MOST_WAITS:
+        await _fail(workshop, claimed, problem, outcome)
+        return
     log.warning("document_waits", version=claimed.id, code=problem.code)
+    outcome.waiting.append(claimed.id)
     if isinstance(problem, NotReady):
         await _let_go(workshop, [claimed], is_blameless=True, tries=LET_GO_TRIES)
-        return 0
+        return
+    outcome.wait_s = min(FIRST_WAIT_S * 2 ** min(outcome.waits, 10), LONGEST_WAIT_S)
     async with transaction(workshop.engine) as session:
         await give_back(session, claimed, code=problem.code, message=problem.message)
-    return int(10 * 2**claimed.failures)
 
 
 async def _let_go(workshop: Workshop, claimed: Sequence[Claimed], *, is_blameless: bool, tries: int) -> None:

@@ -69,7 +69,7 @@ _TASK_FAIL = text(
 _GIVE_BACK = text(
     """
 UPDATE versions SET state = 'queued', error_code = :code, error_message = :message, claimed_by = NULL,
-       updated_at = now()
+       failures = greatest(0, failures - 1), updated_at = now()
 WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
 """
 )
@@ -197,7 +197,7 @@ async def fail(session: AsyncSession, claimed: Claimed, *, code: str, message: s
 
 
 async def give_back(session: AsyncSession, claimed: Claimed, *, code: str, message: str) -> None:
-    """Let it wait for another attempt; the reason is shown meanwhile."""
+    """Let it wait for another attempt, which is not its fault; the reason is shown meanwhile."""
     await session.execute(_GIVE_BACK, {**claimed.key, "code": code, "message": message})
 
 

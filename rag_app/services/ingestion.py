@@ -62,14 +62,18 @@ _ORPHANS = text(
 
 
 async def ingest_versions(
-    context: Context, workshop: Workshop, knowledge_base_id: UUID, versions: Sequence[UUID]
+    context: Context, workshop: Workshop, knowledge_base_id: UUID, versions: Sequence[UUID], *, waits: int = 0
 ) -> None:
-    """Job: bring versions to their end; those that must wait come back later."""
-    outcome = await ingest(workshop, knowledge_base_id, versions)
+    """Job: bring versions to their end; those that must wait come back later, and later each time."""
+    outcome = await ingest(workshop, knowledge_base_id, versions, waits=waits)
     documents_total.labels("ready").inc(outcome.ready)
     documents_total.labels("failed").inc(outcome.failed)
     if outcome.waiting:
-        arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(each) for each in outcome.waiting]}
+        arguments = {
+            "knowledge_base_id": str(knowledge_base_id),
+            "versions": [str(each) for each in outcome.waiting],
+            "waits": waits + 1,
+        }
         await context.queue.defer(INGEST, arguments, priority=PRIORITY_PAGES, after_s=outcome.wait_s)
 
 

@@ -208,6 +208,9 @@ def document_row(card: DocumentCard) -> DocumentRow:
     word = WORDS.get(status, status)
     if update is not None:
         word = {"queued": "update queued", "working": "updating", "failed": "update failed"}.get(status, word)
+    reason = error.message if error else ""
+    if reason and busy:  # put off, for example because the provider of the embedding model is away
+        word, reason = "waiting", f"Waits, and goes on by itself: {reason}"
     return DocumentRow(
         id=str(card.id),
         title=card.title,
@@ -217,7 +220,7 @@ def document_row(card: DocumentCard) -> DocumentRow:
         phase=PHASES.get(phase or "", "") if busy else "",
         percent=percent(part),
         busy=busy,
-        error=error.message if error else "",
+        error=reason,
         size=size(card.bytes) if card.has_original else "–",
         pages=count(card.pages),
         passages=count(card.passages) if card.status == "ready" else "–",
