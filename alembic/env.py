@@ -6,7 +6,8 @@ from sqlmodel import SQLModel
 import rag_app.database.conversations
 import rag_app.database.knowledge
 import rag_app.database.people
-import rag_app.database.work  # noqa: F401 - the four families register their tables
+import rag_app.database.sources
+import rag_app.database.work  # noqa: F401 - the families register their tables
 from alembic import context
 from rag_app.database.engine import resolve_url
 from rag_app.settings import get_settings
