@@ -9,7 +9,8 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -247,14 +248,30 @@ class Egress:
 
         Raises BlockedAddress, or FetchFailed with a sentence a person understands.
         """
+        async with self.visit() as visit:
+            return await visit.fetch(url, limits, headers)
+
+    @asynccontextmanager
+    async def visit(self) -> AsyncIterator["Visit"]:
+        """A stay at one or a few sites: several fetches that share connections."""
+        async with httpx.AsyncClient(transport=self.transport()) as client:
+            yield Visit(client)
+
+
+class Visit:
+    """Fetches that share connections, each under all the rules."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def fetch(self, url: str, limits: Limits, headers: Mapping[str, str] | None = None) -> Fetched:
+        """As Egress.fetch."""
         current = parse_url(url)
         sent = {"user-agent": USER_AGENT, "accept": "*/*", **{n.lower(): v for n, v in (headers or {}).items()}}
         sent.pop("host", None)
-        timeout = httpx.Timeout(limits.timeout_s, connect=min(CONNECT_TIMEOUT_S, limits.timeout_s))
         try:
             async with asyncio.timeout(limits.timeout_s):
-                async with httpx.AsyncClient(transport=self.transport(), timeout=timeout, headers=sent) as client:
-                    return await self._follow(client, current, limits)
+                return await self._follow(current, sent, limits)
         except (TimeoutError, httpx.TimeoutException) as problem:
             raise FetchFailed(f"{current.host} did not answer within {limits.timeout_s:g} seconds.") from problem
         except httpx.TransportError as problem:
@@ -262,16 +279,21 @@ class Egress:
         except (httpx.DecodingError, httpx.InvalidURL) as problem:
             raise FetchFailed(f"{current.host} sent an answer that cannot be read.") from problem
 
-    async def _follow(self, client: httpx.AsyncClient, first: httpx.URL, limits: Limits) -> Fetched:
-        current = first
+    async def _follow(self, first: httpx.URL, headers: Mapping[str, str], limits: Limits) -> Fetched:
+        current, sent = first, dict(headers)
+        timeout = httpx.Timeout(limits.timeout_s, connect=min(CONNECT_TIMEOUT_S, limits.timeout_s))
         for _ in range(MAX_REDIRECTS + 1):
-            async with client.stream("GET", current, follow_redirects=False) as response:
+            request = self._client.build_request("GET", current, headers=sent, timeout=timeout)
+            response = await self._client.send(request, stream=True, follow_redirects=False)
+            try:
                 location = response.headers.get("location")
                 if response.status_code not in _REDIRECTS or not location:
                     return await _receive(response, limits)
+            finally:
+                await response.aclose()
             target = parse_url(current.join(location))
             if (target.scheme, target.host, target.port) != (current.scheme, current.host, current.port):
-                client.headers = httpx.Headers({"user-agent": client.headers["user-agent"], "accept": "*/*"})
+                sent = {"user-agent": sent["user-agent"], "accept": "*/*"}
             current = target
         raise FetchFailed(f"{first.host} redirects more than {MAX_REDIRECTS} times.")
 
@@ -292,7 +314,8 @@ async def fetch(
 async def _receive(response: httpx.Response, limits: Limits) -> Fetched:
     host = response.url.host
     if response.status_code >= 400:
-        raise FetchFailed(f"{host} answered {response.status_code} {response.reason_phrase}.".replace(" .", "."))
+        words = f"{host} answered {response.status_code} {response.reason_phrase}.".replace(" .", ".")
+        raise FetchFailed(words, status=response.status_code, retry_after=response.headers.get("retry-after", ""))
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.status_code != 304 and limits.allowed_types is not None and not _allowed(media_type, limits):
         raise FetchFailed(f"{host} sent {media_type or 'no media type'}, which cannot be read.")
