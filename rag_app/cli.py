@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rag_app.errors import InvalidInput, NotFound, RagError
+from rag_app.retrieval.places import described
 from rag_app.settings import Settings, load_settings
 from rag_app.telemetry import configure_logging, log
 
@@ -262,8 +263,9 @@ def _ended(data: dict[str, Any]) -> RagError:
 def _sources(done: dict[str, Any]) -> str:
     lines = ["", ""]
     for citation in done["citations"]:
-        page = f", page {citation['page_from']}" if citation["page_from"] else ""
-        lines.append(f"[{citation['n']}] {citation['title']}{page}: “{' '.join(citation['quote'].split())}”")
+        place = described(citation["place"], citation["page_from"], citation["page_to"])
+        where = f", {place}" if place else ""
+        lines.append(f"[{citation['n']}] {citation['title']}{where}: “{' '.join(citation['quote'].split())}”")
     return "\n".join(lines).rstrip()
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from rag_app.api.dependencies import ActorDep, ContextDep
 from rag_app.api.idempotency import IdempotencyDep, IdempotentRoute
-from rag_app.api.shapes import PlainText, Shape, View
+from rag_app.api.shapes import PLACE, PlainText, Shape, View
 from rag_app.api.stream import event_stream
 from rag_app.errors import InvalidInput, RagError, all_codes
 from rag_app.services import answers
@@ -60,6 +60,7 @@ class CitationView(View):
     char_to: int
     quote: str
     verified: bool
+    place: dict[str, Any] = Field(default={}, description=PLACE)
 
 
 class UsageView(View):

@@ -14,12 +14,13 @@ from pydantic import Field, ValidationError
 from rag_app.api.dependencies import ActorDep, ContextDep, PageDep
 from rag_app.api.idempotency import IdempotentRoute
 from rag_app.api.multipart import MultipartReader, Part
-from rag_app.api.shapes import Listing, PlainText, Shape, View, listing
+from rag_app.api.shapes import PLACE, Listing, PlainText, Shape, View, listing
 from rag_app.errors import InvalidInput, TooLarge, UnsupportedType
 from rag_app.services import documents, intake
+from rag_app.services.acceptance import Accepted
 from rag_app.services.context import Context
 from rag_app.services.documents import DocumentFilter
-from rag_app.services.intake import Accepted, IncomingFile, IncomingText
+from rag_app.services.intake import IncomingFile, IncomingText
 from rag_app.services.labels import LONGEST_EXTERNAL_ID, LONGEST_TITLE
 from rag_app.services.permissions import Actor
 
@@ -122,6 +123,7 @@ class StoredPassageView(View):
     heading: str
     context: str
     text: str
+    place: dict[str, Any] = Field(default={}, description=PLACE)
 
 
 class StoredPassages(View):
@@ -138,12 +140,21 @@ class PageView(View):
     char_to: int
 
 
+class PlaceView(View):
+    """Where a stretch of the text stands in the original."""
+
+    char_from: int
+    char_to: int
+    place: dict[str, Any] = Field(description=PLACE)
+
+
 class TextView(View):
     """How a document was read."""
 
     version_id: UUID
     text: str
     pages: list[PageView]
+    places: list[PlaceView]
 
 
 _BODY: dict[str, Any] = {

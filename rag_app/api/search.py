@@ -8,7 +8,7 @@ from pydantic import Field
 
 from rag_app.api.dependencies import ActorDep, ContextDep
 from rag_app.api.idempotency import IdempotentRoute
-from rag_app.api.shapes import PlainText, Shape, View
+from rag_app.api.shapes import PLACE, PlainText, Shape, View
 from rag_app.retrieval.passages import Mode
 from rag_app.services.search import LONGEST_QUERY, MOST_RESULTS, Query, search_knowledge_base
 from rag_app.services.wire import passage_json
@@ -56,6 +56,7 @@ class PassageView(View):
     char_to: int
     score: Annotated[float, Field(description="calibrated relevance, 0 to 1")]
     ranks: RanksView
+    place: dict[str, Any] = Field(default={}, description=PLACE)
 
 
 class SearchOut(View):

@@ -39,6 +39,12 @@ class Shape(BaseModel):
         return data
 
 
+PLACE = (
+    "where in the original, beyond pages: part, sheet, rows [first, last], lines [first, last], slide, slide_to, page, "
+    "page_to, time_from, time_to; what reaches into another part or sheet ends at the place `to`; {} = nothing known"
+)
+
+
 class View(BaseModel):
     """An answer, made from a frozen view of a service by its attributes."""
 

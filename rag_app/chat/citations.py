@@ -119,4 +119,5 @@ def _citation(passage: Passage, span: Span, *, n: int, place: Span) -> Citation:
         char_from=passage.char_from + span.start,
         char_to=passage.char_from + span.end,
         quote=passage.text[span.start : span.end],
+        place=passage.place,
     )

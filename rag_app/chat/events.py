@@ -5,6 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from rag_app.retrieval.passages import Passage
+from rag_app.retrieval.places import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Citation:
     char_to: int
     quote: str
     verified: bool = True
+    place: Place = field(default_factory=dict)  # beyond pages: sheet and rows, slide, part, time
 
 
 @dataclass(frozen=True, slots=True)

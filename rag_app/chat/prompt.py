@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rag_app.chat.history import Turn
 from rag_app.providers.completion_types import ChatMessage
 from rag_app.retrieval.passages import Passage
+from rag_app.retrieval.places import described
 
 CONTEXT_TOKENS = 6_000  # for the passages
 HISTORY_TOKENS = 1_500
@@ -64,22 +65,33 @@ def ungrounded(question: str, *, instructions: str = "", history: Sequence[Turn]
     return ({"role": "system", "content": system}, *_turns(history), {"role": "user", "content": question})
 
 
+def fenced(texts: Sequence[str]) -> str:
+    """Numbered texts between two lines that none of them can hold, for short calls beside the answer."""
+    boundary = _line_not_in(texts)
+    listed = "\n\n".join(f"[{number}] {text}" for number, text in enumerate(texts, start=1))
+    return f"{boundary}\n{listed}\n{boundary}"
+
+
 def _own(instructions: str) -> str:
     return f"What the owner of this assistant asks of it:\n{instructions.strip()}" if instructions.strip() else ""
 
 
 def _boundary(passages: Sequence[Passage]) -> str:
-    """A line that no passage can hold, because it is drawn anew for each request."""
+    return _line_not_in([passage.text for passage in passages])
+
+
+def _line_not_in(texts: Sequence[str]) -> str:
+    """A line that no text can hold, because it is drawn anew for each request."""
     while True:
         line = f"=== passages {secrets.token_hex(12)} ==="
-        if not any(line in passage.text for passage in passages):
+        if not any(line in text for text in texts):
             return line
 
 
 def _entry(number: int, passage: Passage) -> str:
     title = " › ".join(part for part in (_line(passage.title), _line(passage.heading)) if part)
-    page = f", page {passage.page_from}" if passage.page_from else ""
-    return f"[{number}] {title}{page}\n{passage.text}"
+    place = _line(described(passage.place, passage.page_from))
+    return f"[{number}] {title}{', ' if place else ''}{place}\n{passage.text}"
 
 
 def _line(text: str) -> str:

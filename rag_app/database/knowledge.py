@@ -37,17 +37,42 @@ class KnowledgeBaseMember(SQLModel, table=True):
 
 
 class EmbeddingIndex(SQLModel, table=True):
-    """One knowledge base embedded by one model."""
+    """One knowledge base cut in one way and embedded by one model. At most one is being built beside the active one."""
 
     __tablename__ = "indexes"
+    __table_args__ = (
+        Index("indexes_one_building", "knowledge_base_id", unique=True, postgresql_where=text("state = 'building'")),
+    )
     id: int | None = Field(default=None, sa_type=BigInteger, primary_key=True)
     knowledge_base_id: UUID = Field(foreign_key="knowledge_bases.id", index=True, ondelete="CASCADE")
     workspace_id: UUID
     model: str
     dimensions: int
-    state: str = "active"  # building | active | retired
+    state: str = "active"  # building | active | retired | failed | dropping
     has_hnsw: bool = False
     created_at: datetime = moment()
+    cutting_id: int = Field(default=0, sa_type=BigInteger)  # the passages it is about; shared while only models change
+    passage_tokens: int = 220
+    overlap_tokens: int = 0
+    phase: str | None = None  # cutting | embedding | indexing | comparing | ready | flipping
+    total: int = 0  # passages there are to be, and how many there are
+    done: int = 0
+    left_s: float | None = None
+    auto_flip: bool = True  # use it as soon as it is complete, instead of waiting for a person
+    keep_days: int = 14  # how long the one it takes the place of is kept
+    task_id: UUID | None = None
+    claimed_by: int | None = None
+    attempt: int = 0  # fencing: only the newest attempt writes
+    failures: int = 0
+    retry_at: datetime | None = moment(default=False)
+    pausing_until: datetime | None = moment(default=False)  # ingestion waits so long, so that the flip catches up
+    problem_code: str | None = None
+    problem_message: str | None = None
+    comparison: dict[str, Any] = json_field()
+    updated_at: datetime = moment()
+    activated_at: datetime | None = moment(default=False)
+    retired_at: datetime | None = moment(default=False)
+    drop_at: datetime | None = moment(default=False)
 
 
 class Document(SQLModel, table=True):
@@ -64,11 +89,14 @@ class Document(SQLModel, table=True):
         ),
         Index("documents_id", "id"),
         Index("documents_newest", "knowledge_base_id", "created_at", "id"),
+        Index(
+            "documents_parent", "knowledge_base_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")
+        ),
     )
     knowledge_base_id: UUID = Field(foreign_key="knowledge_bases.id", primary_key=True, ondelete="CASCADE")
     id: UUID = Field(default_factory=new_id, primary_key=True)
     workspace_id: UUID
-    kind: str = "file"  # file | text | page | note
+    kind: str = "file"  # file | text | page | note | archive
     external_id: str | None = None
     title: str
     url: str | None = None
@@ -77,6 +105,7 @@ class Document(SQLModel, table=True):
     )
     active_version_id: UUID | None = None
     latest_version_id: UUID | None = None
+    parent_id: UUID | None = None  # the archive that this document was unpacked from
     created_by: UUID | None = None
     created_at: datetime = moment()
     updated_at: datetime = moment()
@@ -120,9 +149,13 @@ class Version(SQLModel, table=True):
     text: str | None = None
     pages: list[Any] = json_field(list)  # [[page, char_from, char_to], …]
     blocks: list[Any] = json_field(list)  # [[kind, char_from, char_to, level], …]
-    cuts: list[Any] = json_field(list)  # [[char_from, char_to, heading, context, page_from, page_to], …]
+    places: list[Any] = json_field(list)  # [[char_from, char_to, place], …]
+    cuts: list[Any] = json_field(list)  # [[char_from, char_to, heading, context, page_from, page_to, place], …]
+    cutting_id: int = Field(default=0, sa_type=BigInteger)  # by which `cuts` were made
     passage_count: int = 0
     page_count: int | None = None
+    warnings: list[Any] = json_field(list)  # sentences: what was left out of the text
+    sealed_password: bytes | None = Field(default=None, sa_type=BYTEA)  # a trigger erases it with ready and failed
     created_at: datetime = moment()
     updated_at: datetime = moment()
     ready_at: datetime | None = moment(default=False)
@@ -133,7 +166,7 @@ class Passage(SQLModel, table=True):
 
     __tablename__ = "passages"
     __table_args__ = (
-        Index("passages_version", "knowledge_base_id", "version_id", "ordinal", unique=True),
+        Index("passages_version", "knowledge_base_id", "version_id", "cutting_id", "ordinal", unique=True),
         Index("passages_document", "knowledge_base_id", "document_id"),
         Index("passages_id", "id"),
     )
@@ -142,11 +175,13 @@ class Passage(SQLModel, table=True):
     workspace_id: UUID
     document_id: UUID
     version_id: UUID
+    cutting_id: int = Field(default=0, sa_type=BigInteger)
     ordinal: int
     char_from: int
     char_to: int
     page_from: int | None = None
     page_to: int | None = None
+    place: dict[str, Any] = json_field()  # see retrieval/places.py
     heading: str = ""
     context: str = ""
     text: str

@@ -2,12 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate, takewhile
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise, takewhile
 
 from rag_app.ingestion.draft import one_line
 from rag_app.ingestion.parsed import Cut, PageSpan, ParsedDocument
 from rag_app.ingestion.pieces import Piece, pieces_of, weight
+from rag_app.retrieval.places import place_of
 
 _QUARTERS = 4  # weights are quarter tokens
 _SMALL_SHARE = 0.4  # of the wanted size; smaller groups look for a neighbour
@@ -39,9 +40,17 @@ class _Group:
 
 
 def cut(
-    parsed: ParsedDocument, *, target_tokens: int = 220, max_tokens: int = 300, whole_tokens: int = 512
+    parsed: ParsedDocument,
+    *,
+    target_tokens: int = 220,
+    max_tokens: int = 300,
+    whole_tokens: int = 512,
+    overlap_tokens: int = 0,
 ) -> list[Cut]:
-    """Passages in order, without overlap, that cover all text but white space; none exceeds `max_tokens`.
+    """Passages in order that cover all text but white space; none exceeds `max_tokens`, and the overlap beside it.
+
+    With `overlap_tokens` a passage begins with as many whole pieces of the one before, as long as both stand under
+    the same headings.
 
     But a document of at most `whole_tokens` with one section stays one passage: it is about one thing. No passage
     reaches over a heading of level 1. Sections that are small are joined with their neighbours under the same parent,
@@ -55,8 +64,17 @@ def cut(
     groups = cutter.groups(sections)
     if len(sections) == 1 and cutter.size <= whole_tokens * _QUARTERS:
         groups = [_Group(0, len(pieces), sections[0].level, sections[0].path)]
+    if overlap_tokens:
+        groups = cutter.overlapping(groups, overlap_tokens * _QUARTERS)
     starts = [page.char_from for page in parsed.pages]
-    return [_finish(parsed, pieces, group, number, starts) for number, group in enumerate(groups)]
+    places = [(span.char_from, span.char_to, span.place) for span in parsed.places]
+    cuts = [_finish(parsed, pieces, group, number, starts) for number, group in enumerate(groups)]
+    return [
+        replace(each, place=place_of(places, parsed.text, char_from=each.char_from, char_to=each.char_to))
+        if places
+        else each
+        for each in cuts
+    ]
 
 
 def _sections(text: str, pieces: Sequence[Piece]) -> list[_Section]:
@@ -118,6 +136,16 @@ class _Cutter:
         found: list[_Group] = []
         for low, high in zip([0, *tops], [*tops, len(sections)], strict=True):
             found.extend(self._pack(sections, low, high))
+        return found
+
+    def overlapping(self, groups: Sequence[_Group], most: int) -> list[_Group]:
+        """The groups, each begun a little earlier: with what fits into `most` of the group before, if it has its path."""
+        found = list(groups[:1])
+        for before, group in pairwise(groups):
+            first = group.first
+            while first - 1 > before.first and before.path == group.path and self._size(first - 1, group.first) <= most:
+                first -= 1
+            found.append(replace(group, first=first))
         return found
 
     def _size(self, first: int, last: int) -> int:

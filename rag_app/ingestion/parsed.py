@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rag_app.retrieval.places import Place
+
 BlockKind = Literal["heading", "paragraph", "list", "table", "code"]
 
 
@@ -27,6 +29,19 @@ class PageSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceSpan:
+    """Where a stretch of the text stands in the original: sheet and rows, slide, part, time (see retrieval/places.py).
+
+    Spans are in order and do not overlap. One with `rows` or `lines` is exact to the line when it has as many lines as
+    rows, and is best kept short (`ROWS_PER_SPAN`).
+    """
+
+    char_from: int
+    char_to: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedDocument:
     """Text of one document (UTF-8, LF, no NUL) and where its parts are. Offsets are code points, end exclusive."""
 
@@ -37,6 +52,7 @@ class ParsedDocument:
     language: str = ""  # ISO 639-1, "" = unknown
     metadata: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    places: tuple[PlaceSpan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +66,4 @@ class Cut:
     context: str  # title, heading path, repeated table header: for embedding and terms, never shown
     page_from: int | None
     page_to: int | None
+    place: Place = field(default_factory=dict)

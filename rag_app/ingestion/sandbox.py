@@ -7,11 +7,13 @@ import os
 import struct
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from rag_app.errors import DocumentFailed, ParserCrashed, ParserMemory, ParserTimeout, RagError, all_codes
 from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument, PlaceSpan
+from rag_app.retrieval.places import checked
 
 MAX_MEMORY_BYTES = 1_000_000_000
 _MEMORY_SHARE = 0.25
@@ -292,7 +294,7 @@ def _document(answer: dict[str, Any]) -> ParsedDocument:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ParserCrashed() from problem
-    spans = [(each.char_from, each.char_to) for each in (*blocks, *pages, *places)]
+    spans = [(each.char_from, each.char_to) for kind in (blocks, pages, places) for each in kind]
     if any(not 0 <= start <= end <= len(text) for start, end in spans) or "\x00" in text:
         raise ParserCrashed()
     if any(before.char_to > after.char_from for before, after in pairwise(places)):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json import dumps
 from typing import Any, cast
 from uuid import UUID
 
@@ -38,7 +39,7 @@ JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.docum
 JOIN knowledge_bases k ON k.id = d.knowledge_base_id AND k.active_index_id = :index_id
 LEFT JOIN versions a ON a.knowledge_base_id = d.knowledge_base_id AND a.id = d.active_version_id
 WHERE a.id IS NULL OR a.number <= v.number
-FOR UPDATE OF v
+FOR UPDATE OF v FOR SHARE OF k
 """
 )
 _SUPERSEDED = text(
@@ -86,8 +87,8 @@ _WIDTH = text(
     "RETURNING dimensions"
 )
 _COPY = (
-    "COPY passages (knowledge_base_id, id, workspace_id, document_id, version_id, ordinal, char_from, char_to, "
-    "page_from, page_to, heading, context, text, language) FROM STDIN"
+    "COPY passages (knowledge_base_id, id, workspace_id, document_id, version_id, cutting_id, ordinal, char_from, char_to, "
+    "page_from, page_to, place, heading, context, text, language) FROM STDIN"
 )
 
 
@@ -182,9 +183,9 @@ async def _copy_passages(connection: AsyncConnection, batch: Sequence[Prepared],
     async with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
         for each in batch:
             claimed = each.claimed
-            keys = (claimed.workspace_id, claimed.document_id, claimed.id)
+            keys = (claimed.workspace_id, claimed.document_id, claimed.id, claimed.cutting.id)
             for cut, passage_id in zip(each.cuts, ids[claimed.id], strict=True):
-                spans = (cut.ordinal, cut.char_from, cut.char_to, cut.page_from, cut.page_to)
+                spans = (cut.ordinal, cut.char_from, cut.char_to, cut.page_from, cut.page_to, dumps(cut.place))
                 shown = (cut.heading, cut.context, each.body[cut.char_from : cut.char_to], each.language)
                 await copy.write_row((claimed.knowledge_base_id, passage_id, *keys, *spans, *shown))
 
@@ -201,6 +202,7 @@ def _search_rows(batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> sear
                 context=cut.context,
                 language=each.language,
                 embedding=vector,
+                cutting_id=each.claimed.cutting.id,
             )
             for each in batch
             for cut, passage_id, vector in zip(each.cuts, ids[each.claimed.id], each.vectors, strict=True)

@@ -1,7 +1,7 @@
 """The state of versions in the database: claimed, read, failed. Every write checks the attempt it belongs to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import dumps
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.ingestion.parsed import Cut, ParsedDocument
+from rag_app.ingestion.cutting import Cutting
+from rag_app.ingestion.parsed import Block, Cut, ParsedDocument
 from rag_app.jobs.claims import ALIVE
 
 MOST_FAILURES = 5
@@ -22,12 +23,15 @@ FROM documents d, knowledge_bases k, indexes i
 WHERE v.knowledge_base_id = :kb AND v.id = ANY(:versions)
   AND d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
   AND k.id = v.knowledge_base_id AND i.id = k.active_index_id
+  AND NOT EXISTS (SELECT FROM indexes b WHERE b.knowledge_base_id = :kb AND b.pausing_until > now())
   AND (v.state = 'queued' OR (v.state = 'working' AND NOT """
     + ALIVE.format(column="v.claimed_by")
     + """))
 RETURNING v.id, v.knowledge_base_id, v.document_id, v.workspace_id, v.attempt, v.failures, v.filename, v.media_type,
           v.byte_count, v.original_key, v.original_offset, v.title, v.language, v.text, v.pages, v.cuts, d.kind, d.url,
-          k.language AS wanted_language, i.id AS index_id, i.model AS embedding_model
+          v.sealed_password, d.external_id, d.created_by,
+          k.language AS wanted_language, i.id AS index_id, i.model AS embedding_model,
+          v.cutting_id AS cut_by, i.cutting_id, i.passage_tokens, i.overlap_tokens
 """
 )
 _TASKS_RUN = text(
@@ -43,8 +47,15 @@ _TASK_PHASE = text(
 )
 _READ = text(
     """
-UPDATE versions SET text = :text, pages = :pages, blocks = :blocks, cuts = :cuts, title = :title, language = :language,
-       page_count = :page_count, passage_count = :passage_count, failures = 0, updated_at = now()
+UPDATE versions SET text = :text, pages = :pages, blocks = :blocks, cuts = :cuts, cutting_id = :cutting, places = :places,
+       title = :title, language = :language, page_count = :page_count, passage_count = :passage_count, warnings = :warnings,
+       failures = 0, updated_at = now()
+WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
+"""
+)
+_RECUT = text(
+    """
+UPDATE versions SET cuts = :cuts, cutting_id = :cutting, passage_count = :passage_count, updated_at = now()
 WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
 """
 )
@@ -112,6 +123,10 @@ class Claimed:
     embedding_model: str
     text: str | None
     cuts: tuple[Cut, ...]
+    external_id: str | None
+    created_by: UUID | None
+    sealed_password: bytes | None = field(repr=False)
+    cutting: Cutting
 
     @property
     def key(self) -> dict[str, Any]:
@@ -142,8 +157,21 @@ async def claim(session: AsyncSession, knowledge_base_id: UUID, versions: Sequen
 
 def _claimed(row: dict[str, Any]) -> Claimed:
     row.pop("pages")
+    cutting = Cutting(row.pop("cutting_id"), row.pop("passage_tokens"), row.pop("overlap_tokens"))
+    if row.pop("cut_by") != cutting.id:
+        row["cuts"] = []  # made for another cutting than the one that is searched
     cuts = tuple(Cut(number, *each) for number, each in enumerate(row.pop("cuts")))
-    return Claimed(**row, cuts=cuts)
+    return Claimed(**row, cuts=cuts, cutting=cutting)
+
+
+def _block_row(block: Block) -> list[Any]:
+    row = [block.kind, block.char_from, block.char_to, block.level]
+    return [*row, block.header_to] if block.kind == "table" else row
+
+
+def _cut_row(cut: Cut) -> list[Any]:
+    row = [cut.char_from, cut.char_to, cut.heading, cut.context, cut.page_from, cut.page_to]
+    return [*row, cut.place] if cut.place else row
 
 
 async def note_phase(session: AsyncSession, claimed: Claimed, phase: str, progress: float) -> None:
@@ -161,12 +189,15 @@ async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDo
             **claimed.key,
             "text": parsed.text,
             "pages": dumps([[page.page, page.char_from, page.char_to] for page in parsed.pages]),
-            "blocks": dumps([[block.kind, block.char_from, block.char_to, block.level] for block in parsed.blocks]),
-            "cuts": dumps([[c.char_from, c.char_to, c.heading, c.context, c.page_from, c.page_to] for c in cuts]),
+            "blocks": dumps([_block_row(each) for each in parsed.blocks]),
+            "cuts": dumps([_cut_row(each) for each in cuts]),
+            "cutting": claimed.cutting.id,
+            "places": dumps([[span.char_from, span.char_to, span.place] for span in parsed.places]),
             "title": title[:300],
             "language": claimed.wanted_language or parsed.language,
             "page_count": len(parsed.pages) or None,
             "passage_count": len(cuts),
+            "warnings": dumps(list(parsed.warnings)),
         },
     )
     if _count(done) != 1:
@@ -176,6 +207,13 @@ async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDo
         meta = {"kb": claimed.knowledge_base_id, "document": claimed.document_id, "metadata": dumps(parsed.metadata)}
         await session.execute(_META, {**meta, "retitle": retitle, "title": title[:300]})
     return True
+
+
+async def save_cuts(session: AsyncSession, claimed: Claimed, cuts: Sequence[Cut]) -> bool:
+    """Keep how a version that was read before is cut now; False when this attempt has been overtaken."""
+    values = {"cuts": dumps([_cut_row(each) for each in cuts]), "cutting": claimed.cutting.id}
+    done = await session.execute(_RECUT, {**claimed.key, **values, "passage_count": len(cuts)})
+    return _count(done) == 1
 
 
 async def save_fetched(session: AsyncSession, claimed: Claimed, fetched: Fetched) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from rag_app.retrieval.places import Place
 from rag_app.retrieval.question import Question
 from rag_app.retrieval.reader import Reader, integers, uuids
 from rag_app.retrieval.scope import ACCESS, Scope, Target, access_values
@@ -28,6 +29,7 @@ class Found:
     page_to: int | None
     char_from: int
     char_to: int
+    place: Place
     language: str
     stems: frozenset[str]  # those of the question that stand in it
 
@@ -53,7 +55,8 @@ def _found(row: Sequence[Any], question: Question) -> Found:
 # The columns in the order of the fields of Found.
 _READ = f"""
     SELECT p.id, p.knowledge_base_id, p.document_id, p.version_id, p.ordinal, d.external_id, d.title, d.url, p.text,
-           p.heading, p.page_from, p.page_to, p.char_from, p.char_to, coalesce(l.language, p.language) AS language,
+           p.heading, p.page_from, p.page_to, p.char_from, p.char_to, p.place,
+           coalesce(l.language, p.language) AS language,
            ARRAY(SELECT asked FROM unnest(CAST(%(asked)s AS integer[])) AS asked WHERE asked = ANY(l.terms)) AS asked
     FROM passages p
     JOIN knowledge_bases k ON k.id = p.knowledge_base_id

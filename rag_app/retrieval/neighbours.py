@@ -6,6 +6,7 @@ from itertools import pairwise
 from uuid import UUID
 
 from rag_app.retrieval.candidates import Found
+from rag_app.retrieval.places import joined_all
 from rag_app.retrieval.reader import Reader, integers, uuids
 
 MOST_JOINED = 3
@@ -54,7 +55,8 @@ def _widened(mates: Sequence[Found], gaps: dict[tuple[UUID, int], str]) -> Found
     in_order = sorted(mates, key=lambda mate: mate.char_from)
     shown = in_order[0].text
     for before, after in pairwise(in_order):
-        shown += gaps.get((before.version_id, before.char_to), "") + after.text
+        shared = max(0, before.char_to - after.char_from)  # of passages that overlap
+        shown += gaps.get((before.version_id, before.char_to), "") + after.text[shared:]
     pages_from = [mate.page_from for mate in mates if mate.page_from is not None]
     pages_to = [mate.page_to for mate in mates if mate.page_to is not None]
     return replace(
@@ -64,6 +66,7 @@ def _widened(mates: Sequence[Found], gaps: dict[tuple[UUID, int], str]) -> Found
         char_to=in_order[-1].char_to,
         page_from=min(pages_from, default=None),
         page_to=max(pages_to, default=None),
+        place=joined_all([mate.place for mate in in_order]),
     )
 
 

@@ -11,9 +11,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.database.files import CHUNK
 from rag_app.errors import Conflict, NotFound, VersionGone
+from rag_app.retrieval.places import Place
+from rag_app.services.acceptance import INGEST, PRIORITY_FILE
 from rag_app.services.audit import record
 from rag_app.services.context import Context
-from rag_app.services.intake import INGEST, PRIORITY_FILE
 from rag_app.services.knowledge import VISIBLE, require_visible, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
@@ -42,11 +43,12 @@ ORDER BY d.created_at DESC, d.id DESC LIMIT :limit"""
 )
 _ONE = text(_CARDS + " AND d.id = :id")
 _PASSAGES = text(
-    "SELECT id, ordinal, char_from, char_to, page_from, page_to, heading, context, text FROM passages "
-    "WHERE knowledge_base_id = :kb AND version_id = :version ORDER BY ordinal"
+    "SELECT id, ordinal, char_from, char_to, page_from, page_to, heading, context, text, place FROM passages "
+    "WHERE knowledge_base_id = :kb AND version_id = :version AND cutting_id = (SELECT coalesce(max(i.cutting_id), 0) "
+    "FROM knowledge_bases k JOIN indexes i ON i.id = k.active_index_id WHERE k.id = :kb) ORDER BY ordinal"
 )
 _TEXT = text(
-    "SELECT id, text, pages, blocks, cuts, state FROM versions "
+    "SELECT id, text, pages, places, blocks, cuts, state FROM versions "
     "WHERE knowledge_base_id = :kb AND document_id = :document AND id = :version"
 )
 _ORIGINAL = text(
@@ -119,6 +121,16 @@ class StoredPassage:
     heading: str
     context: str
     text: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRange:
+    """Where a stretch of the text stands in the original."""
+
+    char_from: int
+    char_to: int
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,7 @@ class DocumentText:
     text: str
     pages: tuple[PageRange, ...]
     blocks: tuple[BlockRange, ...]
+    places: tuple[PlaceRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +282,7 @@ async def document_text(
         row["text"],
         tuple(PageRange(*each) for each in row["pages"]),
         tuple(BlockRange(*each[:4]) for each in row["blocks"]),
+        tuple(PlaceRange(*each) for each in row["places"]),
     )
 
 
@@ -334,19 +348,23 @@ async def delete_document(context: Context, actor: Actor, document_id: UUID) -> 
     permit(actor, "document.delete")
     async with context.transaction() as session:
         card = await _get(session, actor, document_id)
-        keys = {"kb": card.knowledge_base_id, "id": document_id}
-        await session.execute(_LOCKED, keys)  # a flip that is under way comes first, and is removed with the rest
-        await session.execute(
-            _MARK_DELETED,
-            keys,
-        )
-        await session.execute(
-            text(
-                "UPDATE tasks SET status = 'cancelled', finished_at = now() "
-                "WHERE document_id = :id AND status IN ('queued', 'running')"
-            ),
-            {"id": document_id},
-        )
+        await remove_document(context, session, card.knowledge_base_id, document_id=document_id)
         record(session, actor, "document_deleted", document_id)
-        arguments = {"knowledge_base_id": str(card.knowledge_base_id), "document_id": str(document_id)}
-        await context.queue.defer("erase", arguments, session=session)
+
+
+async def remove_document(
+    context: Context, session: AsyncSession, knowledge_base_id: UUID, *, document_id: UUID
+) -> None:
+    """Take a document out of search, in the transaction of `session`; a job erases what it leaves behind."""
+    keys = {"kb": knowledge_base_id, "id": document_id}
+    await session.execute(_LOCKED, keys)  # a flip that is under way comes first, and is removed with the rest
+    await session.execute(_MARK_DELETED, keys)
+    await session.execute(
+        text(
+            "UPDATE tasks SET status = 'cancelled', finished_at = now() "
+            "WHERE document_id = :id AND status IN ('queued', 'running')"
+        ),
+        {"id": document_id},
+    )
+    arguments = {"knowledge_base_id": str(knowledge_base_id), "document_id": str(document_id)}
+    await context.queue.defer("erase", arguments, session=session)

@@ -1,22 +1,36 @@
-"""Citations name the page of their quote, not all pages of the passage around it."""
+"""Citations name the page, rows, slide or time of their quote, not all of those that the passage around it covers."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from rag_app.chat.events import Citation, Cited, Done, Event
+from rag_app.retrieval.places import Span, is_wide, place_of, touched_spans
 from rag_app.services.context import Context
 
-_PAGES = text("SELECT pages FROM versions WHERE knowledge_base_id = :kb AND id = :version")
+_SPANS = text("SELECT pages, places FROM versions WHERE knowledge_base_id = :kb AND id = :version")
+_SLICE = text(
+    "SELECT substr(text, CAST(:start AS int) + 1, :length) FROM versions "
+    "WHERE knowledge_base_id = :kb AND id = :version"
+)
 Spans = list[tuple[int, int, int]]  # page, char_from, char_to
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the pages and places of one version lie."""
+
+    pages: Spans
+    places: list[Span]
+
+
 async def with_exact_pages(context: Context, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The same events; citations of passages that reach over a page break get the pages of their quote."""
-    known: dict[UUID, Spans] = {}
+    """The same events; citations of passages that reach over several pages or places get those of their quote."""
+    known: dict[UUID, _Layout] = {}
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Cited):
@@ -27,15 +41,37 @@ async def with_exact_pages(context: Context, events: AsyncGenerator[Event, None]
                 yield event
 
 
-async def _exact(context: Context, citation: Citation, known: dict[UUID, Spans]) -> Citation:
-    if citation.page_from is None or citation.page_from == citation.page_to:
+async def _exact(context: Context, citation: Citation, known: dict[UUID, _Layout]) -> Citation:
+    crosses_pages = citation.page_from is not None and citation.page_from != citation.page_to
+    if not crosses_pages and not is_wide(citation.place):
         return citation
     if citation.version_id not in known:
-        keys = {"kb": citation.knowledge_base_id, "version": citation.version_id}
-        async with context.transaction() as session:
-            known[citation.version_id] = list((await session.execute(_PAGES, keys)).scalar_one_or_none() or [])
-    pages = pages_of(known[citation.version_id], citation.char_from, citation.char_to)
-    return replace(citation, page_from=pages[0], page_to=pages[1]) if pages else citation
+        known[citation.version_id] = await _layout(context, citation)
+    layout = known[citation.version_id]
+    if crosses_pages:
+        pages = pages_of(layout.pages, citation.char_from, citation.char_to)
+        citation = replace(citation, page_from=pages[0], page_to=pages[1]) if pages else citation
+    place = await _exact_place(context, citation, layout.places) if is_wide(citation.place) else {}
+    return replace(citation, place=place) if place else citation
+
+
+async def _layout(context: Context, citation: Citation) -> _Layout:
+    keys = {"kb": citation.knowledge_base_id, "version": citation.version_id}
+    async with context.transaction() as session:
+        row = (await session.execute(_SPANS, keys)).one_or_none()
+    return _Layout(row.pages, row.places) if row else _Layout([], [])
+
+
+async def _exact_place(context: Context, citation: Citation, spans: list[Span]) -> dict[str, Any]:
+    touched = touched_spans(spans, char_from=citation.char_from, char_to=citation.char_to)
+    if not touched:
+        return {}
+    start, end = touched[0][0], touched[-1][1]
+    keys = {"kb": citation.knowledge_base_id, "version": citation.version_id, "start": start, "length": end - start}
+    async with context.transaction() as session:
+        around = (await session.execute(_SLICE, keys)).scalar_one_or_none()
+    quote = {"char_from": citation.char_from, "char_to": citation.char_to}
+    return place_of(touched, around or "", **quote, offset=start)
 
 
 def pages_of(spans: Spans, char_from: int, char_to: int) -> tuple[int, int] | None:

@@ -28,6 +28,7 @@ def passage_json(passage: Passage) -> Json:
         "page_to": passage.page_to,
         "char_from": passage.char_from,
         "char_to": passage.char_to,
+        "place": dict(passage.place),
         "score": round(passage.score, 6),
         "ranks": ranks,
     }

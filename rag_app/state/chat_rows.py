@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rag_app.errors import BlockedAddress, ProviderError, ProviderTimeout
+from rag_app.retrieval.places import described
 from rag_app.services.conversations import MessageCard
 from rag_app.state.rows import CitationRow, MessageRow
-from rag_app.state.wording import milliseconds, money, pages
+from rag_app.state.wording import milliseconds, money
 
 UNREACHABLE = "The model cannot be reached."
 PROVIDER_CODES = frozenset({ProviderError.code, ProviderTimeout.code, BlockedAddress.code})
@@ -19,7 +20,7 @@ def citation_row(data: Mapping[str, Any]) -> CitationRow:
     return CitationRow(
         n=data["n"],
         title=data["title"],
-        page=pages(data["page_from"], data["page_to"]),
+        page=described(data.get("place", {}), data["page_from"], data["page_to"]),
         first_page=data["page_from"] or 0,
         quote=data["quote"],
         document_id=str(data["document_id"]),

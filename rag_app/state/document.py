@@ -6,12 +6,13 @@ from uuid import UUID
 import reflex as rx
 
 from rag_app.errors import Conflict
+from rag_app.retrieval.places import described
 from rag_app.services.documents import BlockRange, DocumentText, document_passages, document_text, get_document
 from rag_app.state.documents import document_row
 from rag_app.state.rows import CutRow, DocumentRow, ReadBlock
 from rag_app.state.session import SessionState
 from rag_app.state.surroundings import surroundings
-from rag_app.state.wording import counted, pages
+from rag_app.state.wording import counted
 
 # A websocket message has its limits, and so has a reader: the rest is in the original.
 MOST_CHARS = 300_000
@@ -75,7 +76,7 @@ class DocumentState(SessionState):
                 ordinal=each.ordinal + 1,
                 text=each.text,
                 heading=each.heading,
-                pages=pages(each.page_from, each.page_to),
+                pages=described(each.place, each.page_from, each.page_to),
                 extent=counted(each.char_to - each.char_from, "character"),
             )
             for each in stored[:MOST_CUTS]

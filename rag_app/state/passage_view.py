@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import reflex as rx
 
 from rag_app.errors import NotFound, VersionGone
+from rag_app.retrieval.places import described, place_of
 from rag_app.services import documents
 from rag_app.state.rows import CitationRow
 from rag_app.state.session import SessionState, as_id
 from rag_app.state.surroundings import surroundings
 from rag_app.state.unmarked import unmarked
-from rag_app.state.wording import pages
 
 AROUND_CHARS = 700
 
@@ -69,7 +69,9 @@ class PassageViewState(SessionState):
         start, end = citation.char_from, citation.char_to
         # A passage may span pages; the quote inside it begins on one of them.
         first, last = page_at(found.pages, start), page_at(found.pages, end - 1)
-        self.panel_place, self.panel_original = pages(first, last), _at_page(original, first)
+        spans = [(span.char_from, span.char_to, span.place) for span in found.places]
+        self.panel_place = described(place_of(spans, found.text, char_from=start, char_to=end), first, last)
+        self.panel_original = _at_page(original, first)
         before = unmarked(found.text[max(0, start - AROUND_CHARS) : start])
         after = unmarked(found.text[end : end + AROUND_CHARS])
         self.panel_before = f"…{before}" if start > AROUND_CHARS else before

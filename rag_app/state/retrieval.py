@@ -5,11 +5,12 @@ from typing import Any
 import reflex as rx
 
 from rag_app.retrieval.passages import Mode, Passage
+from rag_app.retrieval.places import described
 from rag_app.services.search import Query, search_knowledge_base
 from rag_app.state.rows import PassageRow, Timing
 from rag_app.state.session import SessionState, as_text
 from rag_app.state.surroundings import surroundings
-from rag_app.state.wording import milliseconds, pages
+from rag_app.state.wording import milliseconds
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
 LEGS = {
@@ -69,7 +70,7 @@ def passage_row(place: int, passage: Passage) -> PassageRow:
         document_id=str(passage.document_id),
         title=passage.title,
         heading=passage.heading,
-        pages=pages(passage.page_from, passage.page_to),
+        pages=described(passage.place, passage.page_from, passage.page_to),
         text=passage.text,
         score=f"{passage.score:.2f}",
         dense=rank(passage.ranks.dense),

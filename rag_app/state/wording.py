@@ -47,15 +47,6 @@ def milliseconds(duration: float | None) -> str:
     return f"{duration:.1f} ms" if duration < 10 else f"{duration:.0f} ms"
 
 
-def pages(page_from: int | None, page_to: int | None) -> str:
-    """(3, 3) -> “page 3”, (3, 4) -> “pages 3–4”, (None, None) -> “”."""
-    if page_from is None:
-        return ""
-    if page_to is None or page_to == page_from:
-        return f"page {page_from}"
-    return f"pages {page_from}–{page_to}"
-
-
 def money(microusd: int | None) -> str:
     """Micro-dollars as dollars: 1234 -> “$0.0012”; unknown -> “”."""
     return "" if microusd is None else f"${microusd / 1_000_000:.4f}"

@@ -32,7 +32,7 @@ TASK = {
 }  # fmt: skip
 PASSAGE = {
     "id", "knowledge_base_id", "document_id", "version_id", "external_id", "title", "url", "text", "heading",
-    "page_from", "page_to", "char_from", "char_to", "score", "ranks",
+    "page_from", "page_to", "char_from", "char_to", "score", "ranks", "place",
 }  # fmt: skip
 
 
@@ -96,7 +96,7 @@ async def test_a_document_from_its_acceptance_to_its_passages(library: Library) 
     done = await library.get(f"tasks/{item['task_id']}")
     assert (done["status"], done["progress"], done["document_id"]) == ("done", 1.0, item["id"])
     body = await library.get(f"documents/{item['id']}/text")
-    assert set(body) == {"version_id", "text", "pages"} and body["version_id"] == ready["version_id"]
+    assert set(body) == {"version_id", "text", "pages", "places"} and body["version_id"] == ready["version_id"]
     pieces = (await library.get(f"documents/{item['id']}/passages"))["items"]
     assert len(pieces) == ready["passages"] > 0
     for number, piece in enumerate(pieces):

@@ -29,7 +29,7 @@ FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in room
 
 # Answers are made without a database: chat knows the shape of passages and how words are cut, nothing of the search.
 BORROWED = {
-    ("chat", "retrieval"): {"passages", "terms", "stopwords"},
+    ("chat", "retrieval"): {"passages", "places", "terms", "stopwords"},
     ("chat", "providers"): {"completion_types"},
     ("chat", "database"): set[str](),
     ("chat", "jobs"): set[str](),

@@ -28,13 +28,6 @@ def test_a_share_stays_between_nothing_and_all(part: float) -> None:
     assert 0 <= wording.percent(part) <= 100
 
 
-@pytest.mark.parametrize(
-    ("first", "last", "shown"), [(None, None, ""), (3, 3, "page 3"), (3, None, "page 3"), (3, 4, "pages 3–4")]
-)
-def test_pages(first: int | None, last: int | None, shown: str) -> None:
-    assert wording.pages(first, last) == shown
-
-
 def test_counts_times_and_money() -> None:
     assert wording.counted(1, "document") == "1 document"
     assert wording.counted(1234, "passage") == "1,234 passages"

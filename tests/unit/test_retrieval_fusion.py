@@ -88,6 +88,7 @@ def found(version: int, ordinal: int, size: int = 100) -> Found:
         page_to=None,
         char_from=ordinal * size,
         char_to=(ordinal + 1) * size,
+        place={},
         language="en",
         stems=frozenset(),
     )
