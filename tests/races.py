@@ -16,9 +16,10 @@ from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.pipeline import Workshop
 from rag_app.ingestion.sandbox import ParserPool
 from rag_app.jobs.claims import Claim
+from rag_app.services.acceptance import Accepted
 from rag_app.services.context import Context
 from rag_app.services.embedding import Vectors
-from rag_app.services.intake import Accepted, IncomingFile, add_file
+from rag_app.services.intake import IncomingFile, add_file
 from rag_app.services.permissions import Actor
 from rag_app.services.search import Query, search_knowledge_base
 from tests.truth import HALF, wrong_statistics

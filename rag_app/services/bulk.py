@@ -13,9 +13,10 @@ from rich.table import Table
 from rag_app.database.files import CHUNK
 from rag_app.errors import InvalidInput, NotFound
 from rag_app.ingestion.formats import SUPPORTED
+from rag_app.services.acceptance import Accepted
 from rag_app.services.context import Context
 from rag_app.services.documents import DocumentCard, get_document
-from rag_app.services.intake import Accepted, IncomingFile, add_addresses, add_file
+from rag_app.services.intake import IncomingFile, add_addresses, add_file
 from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, find_knowledge_base
 from rag_app.services.permissions import Actor
 

@@ -11,8 +11,8 @@ from rag_app.jobs.claims import ALIVE
 from rag_app.jobs.queue import SILENT_S
 from rag_app.retrieval.dense import build_hnsw, drop_hnsw, indexes_that_want_hnsw, orphaned_hnsw
 from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
+from rag_app.services.acceptance import INGEST, PRIORITY_PAGES
 from rag_app.services.context import Context
-from rag_app.services.intake import INGEST, PRIORITY_PAGES
 from rag_app.telemetry import documents_total, log
 
 SWEEP_LOCK = 0x5357_4545  # one sweeper at a time

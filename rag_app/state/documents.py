@@ -5,6 +5,7 @@ from typing import Any
 import reflex as rx
 
 from rag_app.errors import InvalidInput, RagError
+from rag_app.services.acceptance import Accepted
 from rag_app.services.documents import (
     DocumentCard,
     DocumentFilter,
@@ -12,7 +13,7 @@ from rag_app.services.documents import (
     list_documents,
     retry_document,
 )
-from rag_app.services.intake import Accepted, IncomingText, add_addresses, add_texts
+from rag_app.services.intake import IncomingText, add_addresses, add_texts
 from rag_app.services.knowledge import get_knowledge_base
 from rag_app.services.paging import PageRequest
 from rag_app.state.rows import DocumentRow

@@ -8,8 +8,9 @@ import pytest
 
 from rag_app.ingestion.pipeline import ingest
 from rag_app.services import idempotency
+from rag_app.services.acceptance import Accepted
 from rag_app.services.context import Context
-from rag_app.services.intake import Accepted, IncomingText, add_texts
+from rag_app.services.intake import IncomingText, add_texts
 from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, delete_knowledge_base
 from rag_app.services.tasks import cancel_task, get_task
 from tests.races import (

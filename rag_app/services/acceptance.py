@@ -1,0 +1,233 @@
+"""Writes what was taken in: document, version, task and job in one transaction, each content once."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from rag_app.database.columns import now
+from rag_app.database.files import StoredFile
+from rag_app.database.knowledge import Document, Version
+from rag_app.database.work import Task
+from rag_app.services.context import Context
+from rag_app.services.labels import LONGEST_TITLE
+from rag_app.services.permissions import Actor
+
+INGEST = "ingest"
+# One person's file goes before a large batch of texts, and both before crawled pages.
+PRIORITY_FILE, PRIORITY_TEXTS, PRIORITY_PAGES = 20, 10, 5
+
+_BY_EXTERNAL_ID = text(
+    "SELECT d.id, v.sha256, v.state, v.number, v.id AS version_id FROM documents d "
+    "JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.latest_version_id "
+    "WHERE d.knowledge_base_id = :kb AND d.external_id = :external_id AND d.deleted_at IS NULL FOR UPDATE OF d"
+)
+_BY_CONTENT = text(
+    "SELECT d.id, v.sha256, v.state, v.number, v.id AS version_id FROM versions v "
+    "JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id "
+    "WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND d.deleted_at IS NULL "
+    "ORDER BY d.created_at LIMIT 1 FOR UPDATE OF d"
+)
+_LOCK_IDENTITIES = text("SELECT pg_advisory_xact_lock(lock) FROM unnest(CAST(:locks AS bigint[])) AS lock")
+_LOCK_KNOWN = text(
+    "SELECT d.id FROM documents d WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL "
+    "AND (d.external_id = ANY(:external_ids) OR d.id IN (SELECT v.document_id FROM versions v "
+    "WHERE v.knowledge_base_id = :kb AND v.sha256 = ANY(:hashes))) ORDER BY d.id FOR UPDATE"
+)
+_TASK_AGAIN = text(
+    "UPDATE tasks SET status = 'queued', phase = NULL, progress = 0, error_code = NULL, error_message = NULL, "
+    "finished_at = NULL WHERE version_id = :version_id"
+)
+_RELABEL = text("UPDATE documents SET metadata = CAST(:metadata AS jsonb), updated_at = now() WHERE id = :id")
+_LATEST_TASK = text("SELECT id FROM tasks WHERE version_id = :version_id ORDER BY created_at DESC LIMIT 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one item was not taken."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of one item. A refused one has an error and no id."""
+
+    id: UUID | None
+    external_id: str | None
+    title: str
+    status: str | None = None
+    task_id: UUID | None = None
+    duplicate: bool = False
+    error: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a new version is made of."""
+
+    kind: str
+    title: str
+    filename: str
+    media_type: str
+    sha256: bytes | None
+    byte_count: int
+    original_key: str | None = None
+    original_offset: int = 0
+    external_id: str | None = None
+    url: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedContent:
+    """What a source led to, durable in the file store. `url` is None for what has no address on the web."""
+
+    external_id: str
+    url: str | None
+    filename: str
+    media_type: str
+    stored: StoredFile
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def add_fetched(
+    context: Context, session: AsyncSession, actor: Actor, knowledge_base_id: UUID, *, fetched: Sequence[FetchedContent]
+) -> list[UUID]:
+    """Take what a source led to, in the transaction of `session`; the ids of the documents, in order."""
+    contents = [
+        Content(
+            "page" if each.url else "file", (each.url or each.filename)[:LONGEST_TITLE], each.filename, each.media_type,
+            each.stored.sha256, each.stored.byte_count, each.stored.key, 0, each.external_id, each.url, each.metadata,
+        )
+        for each in fetched
+    ]  # fmt: skip
+    await lock_identities(session, knowledge_base_id, contents)
+    taken = [await accept(session, actor, knowledge_base_id, each) for each in contents]
+    if waiting := [version_id for _, version_id in taken if version_id]:
+        await defer_reading(context, session, knowledge_base_id, waiting, PRIORITY_PAGES)
+    return [accepted.id for accepted, _ in taken if accepted.id]
+
+
+async def accept(
+    session: AsyncSession, actor: Actor, knowledge_base_id: UUID, content: Content
+) -> tuple[Accepted, UUID | None]:
+    """Write document, version and task; the id of the version if there is something to do."""
+    known = await _find_known(session, knowledge_base_id, content)
+    if known is not None and known["sha256"] is not None and known["sha256"] == content.sha256:
+        return await _as_duplicate(session, known, content)
+    if known is not None and known["state"] in ("queued", "working") and content.sha256 is None:
+        return await _as_duplicate(session, known, content)
+    number = known["number"] + 1 if known is not None else 1
+    document_id = known["id"] if known is not None else None
+    document = await _document(session, actor, knowledge_base_id, content, document_id)
+    version = Version(
+        knowledge_base_id=knowledge_base_id,
+        document_id=document.id,
+        workspace_id=actor.workspace_id,
+        number=number,
+        filename=content.filename,
+        media_type=content.media_type,
+        byte_count=content.byte_count,
+        sha256=content.sha256,
+        original_key=content.original_key,
+        original_offset=content.original_offset,
+        title=content.title,
+    )
+    task = Task(
+        workspace_id=actor.workspace_id,
+        kind="ingest",
+        knowledge_base_id=knowledge_base_id,
+        document_id=document.id,
+        version_id=version.id,
+        created_by=actor.user_id,
+    )
+    session.add(version)
+    await session.flush()  # the task of a version must not be written before its document
+    session.add(task)
+    document.latest_version_id = version.id
+    document.updated_at = now()
+    status = "ready" if document.active_version_id else "queued"
+    return Accepted(document.id, content.external_id, content.title, status, task.id), version.id
+
+
+async def _document(
+    session: AsyncSession, actor: Actor, knowledge_base_id: UUID, content: Content, document_id: UUID | None
+) -> Document:
+    if document_id is not None:
+        document = await session.get_one(Document, (knowledge_base_id, document_id))
+        if content.title != document.url:  # the title of a page is found when it is read
+            document.title = content.title
+        if content.metadata:
+            document.document_metadata = dict(content.metadata)
+        return document
+    document = Document(
+        knowledge_base_id=knowledge_base_id,
+        workspace_id=actor.workspace_id,
+        kind=content.kind,
+        external_id=content.external_id,
+        title=content.title,
+        url=content.url,
+        document_metadata=dict(content.metadata),
+        created_by=actor.user_id,
+    )
+    session.add(document)
+    await session.flush()
+    return document
+
+
+async def lock_identities(session: AsyncSession, knowledge_base_id: UUID, contents: Sequence[Content]) -> None:
+    """Keep two equal uploads from both being new. All locks in one order, so that no two requests wait in a ring."""
+    locks = set()
+    for content in contents:
+        identity = content.external_id.encode() if content.external_id else content.sha256 or b""
+        digest = hashlib.sha256(knowledge_base_id.bytes + identity).digest()
+        locks.add(int.from_bytes(digest[:8], signed=True))
+    await session.execute(_LOCK_IDENTITIES, {"locks": sorted(locks)})
+    external_ids = [each.external_id for each in contents if each.external_id]
+    hashes = [each.sha256 for each in contents if each.sha256 and not each.external_id]
+    await session.execute(_LOCK_KNOWN, {"kb": knowledge_base_id, "external_ids": external_ids, "hashes": hashes})
+
+
+async def _find_known(session: AsyncSession, knowledge_base_id: UUID, content: Content) -> Any:
+    """The document that this content belongs to."""
+    if content.external_id:
+        found = await session.execute(_BY_EXTERNAL_ID, {"kb": knowledge_base_id, "external_id": content.external_id})
+    else:
+        found = await session.execute(_BY_CONTENT, {"kb": knowledge_base_id, "sha256": content.sha256})
+    return found.mappings().one_or_none()
+
+
+async def _as_duplicate(session: AsyncSession, known: Any, content: Content) -> tuple[Accepted, UUID | None]:
+    """The same bytes again: the same document, perhaps with new metadata. One that had failed is tried again."""
+    task_id = (await session.execute(_LATEST_TASK, {"version_id": known["version_id"]})).scalar_one_or_none()
+    again: UUID | None = None
+    if known["state"] == "failed":
+        version = await session.execute(
+            text(
+                "UPDATE versions SET state = 'queued', failures = 0, error_code = NULL, error_message = NULL, "
+                "progress = 0, phase = NULL, updated_at = now() WHERE id = :id AND state = 'failed' RETURNING id"
+            ),
+            {"id": known["version_id"]},
+        )
+        again = version.scalar_one_or_none()
+    if again:
+        await session.execute(_TASK_AGAIN, {"version_id": again})
+    if content.metadata:
+        relabelled = {"id": known["id"], "metadata": json.dumps(dict(content.metadata))}
+        await session.execute(_RELABEL, relabelled)
+    status = "queued" if again else known["state"]
+    return Accepted(known["id"], content.external_id, content.title, status, task_id, duplicate=True), again
+
+
+async def defer_reading(
+    context: Context, session: AsyncSession, knowledge_base_id: UUID, versions: Sequence[UUID], priority: int
+) -> None:
+    arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(each) for each in versions]}
+    await context.queue.defer(INGEST, arguments, session=session, priority=priority)
