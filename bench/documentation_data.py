@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import retrieval_sets as sets
 from bench.scratch_search import embed, fill
-from rag_app.chat.answer import AnswerRequest, Engine, answer
+from rag_app.chat.answer import answer
 from rag_app.chat.events import Done
+from rag_app.chat.request import AnswerRequest, Engine
 from rag_app.retrieval.passages import SearchResult
 from rag_app.retrieval.search import search as product_search
 

@@ -1,10 +1,9 @@
 """Answers one question as a stream of typed events; search, completion and embedding are handed in."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,110 +12,37 @@ from rag_app.chat import phrases, prompt
 from rag_app.chat.appearance import shown
 from rag_app.chat.citations import CitationList
 from rag_app.chat.confidence import answerable
-from rag_app.chat.events import Citation, Cited, Done, Event, Failed, Found, Searching, Token, Usage
+from rag_app.chat.events import Cited, Event, Failed, Found, Searching, Token
 from rag_app.chat.extractive import Selected, candidates, select
-from rag_app.chat.history import Turn, accepted_rewrite, needs_context, rewrite_locally, rewrite_request
-from rag_app.chat.lexicon import language_of
+from rag_app.chat.progress import Progress, closable
+from rag_app.chat.queries import LookedUp, hops_left, look_further, look_up, next_queries, planned
 from rag_app.chat.refusal import says_not_found
 from rag_app.chat.relevance import passage_language, texts_to_embed
+from rag_app.chat.request import AnswerRequest, Complete, Engine
 from rag_app.chat.sentences import Span
 from rag_app.chat.small_talk import SmallTalk, small_talk_in
+from rag_app.chat.trace import AnswerTrace
 from rag_app.chat.writer import AnswerWriter
 from rag_app.errors import ProviderError, RagError
-from rag_app.providers.completion_types import ChatMessage, CompletionChunk, CompletionRequest
+from rag_app.providers.completion_types import ChatMessage, CompletionRequest
 from rag_app.retrieval.passages import Passage, SearchResult
 from rag_app.telemetry import log
 
-EXTRACTIVE = "local/extractive"
 SAY_NO_BELOW = 0.25  # calibrated probability that the passages answer; below it an extractive answer says no
 SAY_NO_BELOW_WITH_MODEL = 0.15  # a model reads the passages itself and may still say no
-REWRITE_TIMEOUT_S = 6.0
-
-Search = Callable[[str, int], Awaitable[SearchResult]]
-Complete = Callable[[CompletionRequest], AsyncIterator[CompletionChunk]]
-Embed = Callable[[list[str]], Awaitable[npt.NDArray[np.float32]]]
+_MOST_OF_A_PART = 2  # sentences quoted for each part of a question
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRequest:
-    """One question with what the bot is set to."""
-
-    question: str
-    history: tuple[Turn, ...] = ()
-    instructions: str = ""
-    model: str = EXTRACTIVE
-    fallback_model: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    language: str = ""  # of the reader (ISO 639-1); "" = that of the question
-    has_knowledge: bool = True
-    memory: bool = True
-    limit: int = 8  # passages asked of the search
-    context_tokens: int = prompt.CONTEXT_TOKENS
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """The outside functions an answer needs. Without `complete` every answer is extractive."""
-
-    search: Search
-    complete: Complete | None = None
-    embed: Embed | None = None
-
-
-@dataclass(slots=True)
-class _Run:
-    """What one answer has gathered so far."""
-
-    request: AnswerRequest
-    engine: Engine
-    started: float = field(default_factory=time.perf_counter)
-    timings: dict[str, float] = field(default_factory=dict)
-    queries: tuple[str, ...] = ()
-    usage: Usage = field(default_factory=Usage)
-    model: str = EXTRACTIVE
-
-    @property
-    def complete(self) -> Complete | None:
-        return None if self.request.model == EXTRACTIVE else self.engine.complete
-
-    @property
-    def language(self) -> str:
-        return self.request.language or language_of(self.request.question)
-
-    @property
-    def history(self) -> tuple[Turn, ...]:
-        return self.request.history if self.request.memory else ()
-
-    def lap(self, name: str, since: float) -> None:
-        self.timings[name] = round((time.perf_counter() - since) * 1000, 1)
-
-    def said(self) -> None:
-        """Note when the first word was shown."""
-        if "first_token" not in self.timings:
-            self.lap("first_token", self.started)
-
-    def done(self, answer: str, citations: tuple[Citation, ...] = (), *, abstained: bool = False) -> Done:
-        self.lap("total", self.started)
-        return Done(
-            answer=answer,
-            citations=citations,
-            abstained=abstained,
-            model=self.model,
-            usage=self.usage,
-            timings_ms=dict(self.timings),
-            queries=self.queries,
-        )
-
-
-async def answer(request: AnswerRequest, engine: Engine) -> AsyncGenerator[Event, None]:
+async def answer(
+    request: AnswerRequest, engine: Engine, *, trace: AnswerTrace | None = None
+) -> AsyncGenerator[Event, None]:
     """The events of one answer: Searching, Found, then Token and Cited, and last Done or Failed.
 
     A typed error of the search or the provider becomes Failed; what was said before it stays valid. Cancelling the
-    task or closing the generator ends it at once and closes the provider's stream.
+    task or closing the generator ends it at once and closes the provider's stream. `trace` is filled in on the way.
     """
-    run = _Run(request, engine)
-    run.model = request.model if run.complete else EXTRACTIVE
+    run = Progress(request, engine, trace or AnswerTrace())
+    run.model = request.model if run.complete else run.model
     try:
         async with aclosing(_events(run)) as events:
             async for event in events:
@@ -128,76 +54,76 @@ async def answer(request: AnswerRequest, engine: Engine) -> AsyncGenerator[Event
         yield Failed(error.code, error.message)
 
 
-async def _events(run: _Run) -> AsyncGenerator[Event, None]:
+async def _events(run: Progress) -> AsyncGenerator[Event, None]:
     """Choose the way this question is answered."""
     talk = small_talk_in(run.request.question)
     if talk or not run.request.has_knowledge:
+        run.trace.way = "talk"
         async with aclosing(_without_documents(run, talk)) as events:
             async for event in events:
                 yield event
         return
-    query = await _standalone_question(run)
-    run.queries = (query,)
-    yield Searching(run.queries)
-    began = time.perf_counter()
-    result = await run.engine.search(query, run.request.limit)
-    run.lap("search", began)
-    if run.complete:
-        result = replace(result, passages=prompt.fit_passages(result.passages, run.request.context_tokens))
+    queries = await planned(run)
+    yield Searching(tuple(query.text for query in queries))
+    found = await look_up(run, queries)
+    for hop in range(1, run.request.hops):
+        more = await next_queries(run, found) if hops_left(run, hop) else ()
+        if not more:
+            break
+        yield Searching((*found.texts, *(query.text for query in more)))
+        found = await look_further(run, found, more)
+    result = _fitted(run, found.pooled)
     yield Found(result.passages)
-    bar = SAY_NO_BELOW_WITH_MODEL if run.complete else SAY_NO_BELOW
-    if not result.passages or await asyncio.to_thread(answerable, query, result) < bar:
+    parts = await _answerable_parts(run, found)
+    if not result.passages or not parts:
+        run.trace.way = "refused"
         async for event in _say(run, phrases.phrase("not_found", run.language), abstained=True):
             yield event
         return
-    told = _from_model(run, run.complete, query, result) if run.complete else _quoted(run, query, result)
+    run.trace.way = "model" if run.complete else "quotes"
+    told = (
+        _from_model(run, run.complete, found.parts[0][0], result)
+        if run.complete
+        else _quoted(run, parts, found=found, result=result)
+    )
     async with aclosing(told) as events:
         async for event in events:
             yield event
 
 
-async def _standalone_question(run: _Run) -> str:
-    """The question as it is searched: a follow-up is filled in by the model, else by the local rule."""
-    question, history = run.request.question, run.history
-    if not history or not needs_context(question, run.language):
-        return question
-    began = time.perf_counter()
-    rewritten = await _rewritten_by_model(run, run.complete) if run.complete else None
-    rewritten = rewritten or rewrite_locally(question, history, run.language)
-    run.lap("rewrite", began)
-    return rewritten
+def _fitted(run: Progress, pooled: SearchResult) -> SearchResult:
+    """What fits into a prompt; quotes may use everything."""
+    kept = prompt.fit_passages(pooled.passages, run.request.context_tokens) if run.complete else pooled.passages
+    run.trace.chose(pooled.passages, kept)
+    note = run.trace.prompt
+    note.passages, note.budget_tokens = len(kept), run.request.context_tokens if run.complete else 0
+    note.passage_tokens = sum(prompt.tokens_in(each.text) for each in kept)
+    return replace(pooled, passages=kept)
 
 
-async def _rewritten_by_model(run: _Run, complete: Complete) -> str | None:
-    """One short call; None when it fails or takes too long, because the local rule is good enough then."""
-    call = CompletionRequest(
-        model=run.request.model,
-        messages=rewrite_request(run.request.question, run.history),
-        temperature=0.0,
-        max_tokens=120,
-        fallback=run.request.fallback_model,
-        timeout_s=REWRITE_TIMEOUT_S,
-    )
-    text = ""
-    try:
-        async with asyncio.timeout(REWRITE_TIMEOUT_S), aclosing(_closable(complete(call))) as chunks:
-            async for chunk in chunks:
-                text += chunk.text
-                _count(run, chunk)
-    except (ProviderError, TimeoutError):
-        log.info("rewrite_failed")
-        return None
-    return accepted_rewrite(text, run.request.question)
+async def _answerable_parts(run: Progress, found: LookedUp) -> tuple[tuple[str, SearchResult], ...]:
+    """The parts that the passages are likely to answer; all of them count when a hop found more."""
+    default = SAY_NO_BELOW_WITH_MODEL if run.complete else SAY_NO_BELOW
+    bar = default if run.request.minimum_evidence is None else run.request.minimum_evidence
+    likely = [await asyncio.to_thread(_probability, query.text, result) for query, result in run.trace.searches]
+    run.trace.probability, run.trace.bar = max(likely, default=0.0), bar
+    if len(found.parts) < len(found.results) and run.trace.probability >= bar:
+        return found.parts
+    return tuple(part for part, value in zip(found.parts, likely, strict=False) if value >= bar)
 
 
-async def _say(run: _Run, text: str, *, abstained: bool = False) -> AsyncIterator[Event]:
+def _probability(query: str, result: SearchResult) -> float:
+    return answerable(query, result) if result.passages else 0.0
+
+
+async def _say(run: Progress, text: str, *, abstained: bool = False) -> AsyncIterator[Event]:
     """One fixed sentence as the whole answer."""
     yield Token(text)
     run.said()
     yield run.done(text, abstained=abstained)
 
 
-async def _without_documents(run: _Run, talk: SmallTalk | None) -> AsyncGenerator[Event, None]:
+async def _without_documents(run: Progress, talk: SmallTalk | None) -> AsyncGenerator[Event, None]:
     """Small talk, or a bot without a knowledge base."""
     complete = run.complete
     if complete is None:
@@ -212,7 +138,9 @@ async def _without_documents(run: _Run, talk: SmallTalk | None) -> AsyncGenerato
     yield run.done(writer.text)
 
 
-async def _from_model(run: _Run, complete: Complete, query: str, result: SearchResult) -> AsyncGenerator[Event, None]:
+async def _from_model(
+    run: Progress, complete: Complete, query: str, result: SearchResult
+) -> AsyncGenerator[Event, None]:
     """The model's answer with its markers checked."""
     messages = prompt.grounded(
         run.request.question, result.passages, instructions=run.request.instructions, history=run.history
@@ -222,12 +150,13 @@ async def _from_model(run: _Run, complete: Complete, query: str, result: SearchR
         async for event in events:
             yield event
     abstained = not writer.citations and (writer.says_nothing_found or says_not_found(writer.text))
+    run.trace.citations_refused = writer.refused
     log.info("citations_checked", kept=len(writer.citations), refused=writer.refused)
     yield run.done(writer.text, writer.citations, abstained=abstained)
 
 
 async def _stream(
-    run: _Run, complete: Complete, messages: tuple[ChatMessage, ...], writer: AnswerWriter
+    run: Progress, complete: Complete, messages: tuple[ChatMessage, ...], writer: AnswerWriter
 ) -> AsyncGenerator[Event, None]:
     """Run the model and pass on what may be shown; when it is cut, what was held back comes before the error."""
     call = CompletionRequest(
@@ -237,12 +166,15 @@ async def _stream(
         max_tokens=run.request.max_tokens,
         fallback=run.request.fallback_model,
     )
+    run.trace.prompt.prompt_tokens = sum(prompt.tokens_in(each["content"]) for each in messages)
+    run.trace.prompt.history_turns = max(0, len(messages) - 2)
     try:
-        async with aclosing(_closable(complete(call))) as chunks:
-            async for chunk in chunks:
-                _count(run, chunk)
-                for event in writer.feed(chunk.text):
-                    yield event
+        with run.calling("answer") as noted:
+            async with aclosing(closable(complete(call))) as chunks:
+                async for chunk in chunks:
+                    run.count(chunk, noted)
+                    for event in writer.feed(chunk.text):
+                        yield event
     except RagError:
         for event in writer.finish():
             yield event
@@ -253,15 +185,16 @@ async def _stream(
         raise ProviderError("The model gave an empty answer.")
 
 
-async def _quoted(run: _Run, query: str, result: SearchResult) -> AsyncGenerator[Event, None]:
+async def _quoted(
+    run: Progress, parts: tuple[tuple[str, SearchResult], ...], *, found: LookedUp, result: SearchResult
+) -> AsyncGenerator[Event, None]:
     """The sentences that answer best, quoted with their citations, and the line that no model is configured."""
-    chosen = await _chosen(run, query, result)
-    listed = CitationList(result.passages, question=query)
+    listed = CitationList(result.passages, question=parts[0][0])
     text = ""
-    for at, each in enumerate(chosen):
+    for each in await _chosen_of_parts(run, parts, result, several=len(found.parts) > 1):
         passage: Passage = result.passages[each.passage]
         said, block = shown(passage.text, each.quote)
-        gap = "\n\n" if at else ""
+        gap = "\n\n" if text else ""
         start = len(text) + len(gap)
         n, fresh = listed.add(each.passage, each.quote.span, place=Span(start, start + len(said or block)))
         if fresh is not None:
@@ -269,12 +202,32 @@ async def _quoted(run: _Run, query: str, result: SearchResult) -> AsyncGenerator
         piece = f"{gap}{said} [{n}]\n\n{block}".rstrip() if said else f"{gap}{block}\n\n[{n}]"
         text += piece
         yield Token(piece)
-    closing = f"\n\n{phrases.notice(run.language)}"
+    closing = _open_parts(run, parts, found) + f"\n\n{phrases.notice(run.language)}"
     yield Token(closing)
     yield run.done(text + closing, listed.entries)
 
 
-async def _chosen(run: _Run, query: str, result: SearchResult) -> tuple[Selected, ...]:
+def _open_parts(run: Progress, parts: tuple[tuple[str, SearchResult], ...], found: LookedUp) -> str:
+    """A line for each part of the question that nothing was found for."""
+    answered = {text for text, _ in parts}
+    missing = [query.text for query in found.queries if query.why == "part" and query.text not in answered]
+    return "".join(f"\n\n{phrases.phrase('part_not_found', run.language)} {text}" for text in missing)
+
+
+async def _chosen_of_parts(
+    run: Progress, parts: tuple[tuple[str, SearchResult], ...], result: SearchResult, *, several: bool
+) -> list[Selected]:
+    """The selected sentences of every part in turn, none of them twice."""
+    kept: list[Selected] = []
+    for question, own in parts:
+        chosen = await _chosen(run, question, replace(result, idf=own.idf, evidence=own.evidence))
+        for each in chosen[:_MOST_OF_A_PART] if several else chosen:
+            if not any(each.passage == other.passage and each.quote.span == other.quote.span for other in kept):
+                kept.append(each)
+    return kept
+
+
+async def _chosen(run: Progress, query: str, result: SearchResult) -> tuple[Selected, ...]:
     """The selected sentences; similarity takes part when an embedder is at hand and works."""
     vectors: npt.NDArray[np.float32] | None = None
     if run.engine.embed is not None:
@@ -288,31 +241,3 @@ async def _chosen(run: _Run, query: str, result: SearchResult) -> tuple[Selected
 
 def _texts(query: str, result: SearchResult) -> list[str]:
     return texts_to_embed(query, candidates(result.passages), passage_language(query, result.passages))
-
-
-def _count(run: _Run, chunk: CompletionChunk) -> None:
-    """Add the usage a chunk reports; an unknown part stays unknown only when nothing was ever reported."""
-    if chunk.model:
-        run.model = chunk.model
-    if chunk.usage is None:
-        return
-    run.usage = Usage(
-        prompt_tokens=_sum(run.usage.prompt_tokens, chunk.usage.prompt_tokens),
-        completion_tokens=_sum(run.usage.completion_tokens, chunk.usage.completion_tokens),
-        cost_microusd=_sum(run.usage.cost_microusd, chunk.usage.cost_microusd),
-    )
-
-
-def _sum(known: int | None, more: int | None) -> int | None:
-    return known if more is None else (known or 0) + more
-
-
-async def _closable(chunks: AsyncIterator[CompletionChunk]) -> AsyncGenerator[CompletionChunk, None]:
-    """The chunks as a generator that closes its source when it is closed."""
-    try:
-        async for chunk in chunks:
-            yield chunk
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Phrase = Literal["not_found", "hello", "thanks", "bye", "no_model", "needs_model"]
+Phrase = Literal["not_found", "part_not_found", "hello", "thanks", "bye", "no_model", "needs_model"]
 
 NOTICE_MARK = "ℹ️"
 """Stands at the start of the line that says no model is configured, inside a Markdown quote, for the page to style."""
@@ -16,6 +16,15 @@ _PHRASES: dict[Phrase, dict[str, str]] = {
         "pt": "Não encontrei uma resposta para isto nos documentos.",
         "it": "Non ho trovato una risposta a questa domanda nei documenti.",
         "nl": "Ik heb hierop geen antwoord gevonden in de documenten.",
+    },
+    "part_not_found": {
+        "en": "In the documents I could not find an answer to this part:",
+        "de": "Auf diesen Teil habe ich in den Dokumenten keine Antwort gefunden:",
+        "fr": "Je n'ai pas trouvé dans les documents de réponse à cette partie :",
+        "es": "En los documentos no he encontrado una respuesta a esta parte:",
+        "pt": "Nos documentos não encontrei uma resposta para esta parte:",
+        "it": "Nei documenti non ho trovato una risposta a questa parte:",
+        "nl": "Op dit deel heb ik in de documenten geen antwoord gevonden:",
     },
     "hello": {
         "en": "Hello! Ask me a question, and I will look it up in the documents.",

@@ -31,7 +31,7 @@ class Reranked:
     placed: int = 0
 
 
-async def rerank(question: str, judged: Sequence[Judged], reranker: Reranker, trace: Trace) -> Reranked:
+async def rerank(question: str, judged: Sequence[Judged], reranker: Reranker, *, trace: Trace) -> Reranked:
     """Those with a score first, best first; equal ones and the rest stay in the order they came in."""
     head = judged[: reranker.candidates]
     if len(head) < 2:

@@ -80,7 +80,7 @@ async def _finish(reader: Reader, question: Question, legs: Legs, *, plan: _Plan
     reranked = Reranked(judged)
     if scope.reranker:
         await reader.release()  # a slow reranker must not hold a connection
-        reranked = await rerank(question.text, judged, scope.reranker, trace)
+        reranked = await rerank(question.text, judged, scope.reranker, trace=trace)
     ranking = ranking_of(judged, reranked.order, scores=scores, placed=reranked.placed)
     shown = await _shown(reader, [each.found for each in reranked.order], scope)
     considered = considered_of(shown, ranking) if scope.explain else ()

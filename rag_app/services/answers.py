@@ -11,9 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.chat.answer import EXTRACTIVE, AnswerRequest, Engine, answer
+from rag_app.chat.answer import answer
 from rag_app.chat.events import Event
 from rag_app.chat.history import Turn
+from rag_app.chat.request import EXTRACTIVE, AnswerRequest, Engine
 from rag_app.database.columns import new_id, now
 from rag_app.database.conversations import Conversation, Message
 from rag_app.errors import Busy, Conflict, InvalidInput, NotFound, StreamExpired

@@ -4,8 +4,9 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from rag_app.chat.answer import AnswerRequest, Engine, answer
+from rag_app.chat.answer import answer
 from rag_app.chat.events import Done, Event, Token
+from rag_app.chat.request import AnswerRequest, Engine
 from rag_app.providers.completion_types import CompletionChunk, CompletionRequest, TokenUsage
 from rag_app.retrieval.passages import Evidence, Passage, SearchResult
 from rag_app.retrieval.terms import terms_of

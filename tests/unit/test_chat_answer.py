@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_app.chat.answer import AnswerRequest, Engine, answer
+from rag_app.chat.answer import answer
 from rag_app.chat.events import Cited, Event, Failed, Found, Searching, Token
 from rag_app.chat.history import Turn
 from rag_app.chat.phrases import NOTICE_MARK
+from rag_app.chat.request import AnswerRequest, Engine
 from rag_app.chat.writer import AnswerWriter
 from rag_app.errors import NotReady, ProviderError, ProviderTimeout
 from rag_app.providers.completion_types import CompletionChunk, CompletionRequest
