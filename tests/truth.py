@@ -17,17 +17,21 @@ from tests.pile import Paper
 # One statement, so one snapshot: documents whose searchable rows are not exactly those of their active version.
 HALF = """
 SELECT d.title, v.passage_count, p.passages, l.lexical, e.embeddings, p.foreign_rows
-FROM documents d LEFT JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id
+FROM documents d JOIN knowledge_bases k ON k.id = d.knowledge_base_id JOIN indexes i ON i.id = k.active_index_id
+LEFT JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id
 CROSS JOIN LATERAL (
     SELECT count(*) AS passages, count(DISTINCT ordinal) AS ordinals,
            count(*) FILTER (WHERE version_id IS DISTINCT FROM d.active_version_id) AS foreign_rows
-    FROM passages p WHERE p.knowledge_base_id = d.knowledge_base_id AND p.document_id = d.id) p
+    FROM passages p WHERE p.knowledge_base_id = d.knowledge_base_id AND p.document_id = d.id
+    AND p.cutting_id = i.cutting_id) p
 CROSS JOIN LATERAL (
-    SELECT count(*) AS lexical FROM lexical l JOIN passages p USING (knowledge_base_id)
-    WHERE l.knowledge_base_id = d.knowledge_base_id AND l.passage_id = p.id AND p.document_id = d.id) l
+    SELECT count(*) AS lexical FROM lexical l JOIN passages p USING (knowledge_base_id, cutting_id)
+    WHERE l.knowledge_base_id = d.knowledge_base_id AND l.passage_id = p.id AND p.document_id = d.id
+    AND l.cutting_id = i.cutting_id) l
 CROSS JOIN LATERAL (
     SELECT count(*) AS embeddings FROM embeddings e JOIN passages p USING (knowledge_base_id)
-    WHERE e.knowledge_base_id = d.knowledge_base_id AND e.passage_id = p.id AND p.document_id = d.id) e
+    WHERE e.knowledge_base_id = d.knowledge_base_id AND e.passage_id = p.id AND p.document_id = d.id
+    AND e.index_id = i.id AND p.cutting_id = i.cutting_id) e
 WHERE d.knowledge_base_id = %(kb)s AND d.deleted_at IS NULL AND (
     p.foreign_rows > 0 OR p.passages <> coalesce(v.passage_count, 0) OR p.ordinals <> p.passages
     OR l.lexical <> p.passages OR e.embeddings <> p.passages OR (v.id IS NOT NULL AND v.state <> 'ready'))
@@ -41,25 +45,25 @@ SELECT (SELECT count(*) FROM lexical l WHERE l.knowledge_base_id = %(kb)s AND NO
         (SELECT FROM documents d WHERE d.knowledge_base_id = %(kb)s AND d.id = p.document_id))
 """
 TOTALS = """
-SELECT language, sum(passages)::bigint, sum(length)::bigint FROM (
-    SELECT language, passages, length FROM lexical_totals WHERE knowledge_base_id = %(kb)s
-    UNION ALL SELECT language, passages, length FROM lexical_deltas WHERE knowledge_base_id = %(kb)s) AS every
-GROUP BY language HAVING sum(passages) <> 0 ORDER BY language
+SELECT cutting_id, language, sum(passages)::bigint, sum(length)::bigint FROM (
+    SELECT cutting_id, language, passages, length FROM lexical_totals WHERE knowledge_base_id = %(kb)s
+    UNION ALL SELECT cutting_id, language, passages, length FROM lexical_deltas WHERE knowledge_base_id = %(kb)s
+) AS every GROUP BY cutting_id, language HAVING sum(passages) <> 0 ORDER BY cutting_id, language
 """
 RECOUNTED_TOTALS = """
-SELECT language, count(*), sum(length)::bigint FROM lexical WHERE knowledge_base_id = %(kb)s
-GROUP BY language ORDER BY language
+SELECT cutting_id, language, count(*), sum(length)::bigint FROM lexical WHERE knowledge_base_id = %(kb)s
+GROUP BY cutting_id, language ORDER BY cutting_id, language
 """
 COUNTS = """
-SELECT term, sum(passages)::bigint FROM (
-    SELECT term, passages FROM lexical_counts WHERE knowledge_base_id = %(kb)s
-    UNION ALL SELECT each.term, each.passages FROM lexical_deltas d
+SELECT cutting_id, term, sum(passages)::bigint FROM (
+    SELECT cutting_id, term, passages FROM lexical_counts WHERE knowledge_base_id = %(kb)s
+    UNION ALL SELECT d.cutting_id, each.term, each.passages FROM lexical_deltas d
     CROSS JOIN LATERAL unnest(d.terms, d.counts) AS each (term, passages) WHERE d.knowledge_base_id = %(kb)s) AS every
-GROUP BY term HAVING sum(passages) <> 0 ORDER BY term
+GROUP BY cutting_id, term HAVING sum(passages) <> 0 ORDER BY cutting_id, term
 """
 RECOUNTED = """
-SELECT term, count(*) FROM lexical CROSS JOIN unnest(terms) AS term WHERE knowledge_base_id = %(kb)s
-GROUP BY term ORDER BY term
+SELECT cutting_id, term, count(*) FROM lexical CROSS JOIN unnest(terms) AS term WHERE knowledge_base_id = %(kb)s
+GROUP BY cutting_id, term ORDER BY cutting_id, term
 """
 _STATES = "SELECT state, count(*) FROM versions WHERE knowledge_base_id = %s GROUP BY state"
 _DOCUMENTS = """

@@ -11,7 +11,7 @@ from rag_app.database.engine import transaction
 from rag_app.database.files import FileStore
 from rag_app.egress import Egress
 from rag_app.errors import DocumentFailed, NotFound, NotReady, ProviderError, RagError, StorageFull, UnsupportedType
-from rag_app.ingestion.chunk import cut
+from rag_app.ingestion.cutting import cut_by, kept_reading
 from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
 from rag_app.ingestion.encoding import clean
 from rag_app.ingestion.fetch import fetch_page
@@ -29,6 +29,7 @@ from rag_app.ingestion.versions import (
     give_back,
     let_go,
     note_phase,
+    save_cuts,
     save_fetched,
     save_reading,
 )
@@ -142,16 +143,30 @@ async def _read(workshop: Workshop, claimed: Claimed) -> _Read | None:
     """Text and cuts of a version: as kept from an earlier attempt, or made now and kept; None when overtaken."""
     if claimed.text is not None and claimed.cuts:
         return _Read(claimed, claimed.text, claimed.language, claimed.cuts)
+    if claimed.text is not None:
+        return await _cut_anew(workshop, claimed)
     if claimed.kind == "page" and claimed.original_key is None:
         claimed = await _fetch(workshop, claimed)
     parsed = await _parse(workshop, claimed)
-    cuts = tuple(await asyncio.to_thread(cut, parsed))
+    cuts = tuple(await asyncio.to_thread(cut_by, parsed, claimed.cutting))
     async with transaction(workshop.engine) as session:
         if not await save_reading(session, claimed, parsed, cuts):
             return None
         if claimed.kind != "text":
             await note_phase(session, claimed, "embedding", 0.45)
     return _Read(claimed, parsed.text, claimed.wanted_language or parsed.language, cuts)
+
+
+async def _cut_anew(workshop: Workshop, claimed: Claimed) -> _Read | None:
+    """A version whose text is kept, but not as the knowledge base is cut now; None when overtaken."""
+    async with transaction(workshop.engine) as session:
+        parsed = await kept_reading(session, claimed.knowledge_base_id, claimed.id)
+    if parsed is None:
+        return None
+    cuts = await asyncio.to_thread(cut_by, parsed, claimed.cutting)
+    async with transaction(workshop.engine) as session:
+        kept = await save_cuts(session, claimed, cuts)
+    return _Read(claimed, parsed.text, claimed.language, cuts) if kept else None
 
 
 async def _fetch(workshop: Workshop, claimed: Claimed) -> Claimed:

@@ -87,8 +87,8 @@ _WIDTH = text(
     "RETURNING dimensions"
 )
 _COPY = (
-    "COPY passages (knowledge_base_id, id, workspace_id, document_id, version_id, cutting_id, ordinal, char_from, char_to, "
-    "page_from, page_to, place, heading, context, text, language) FROM STDIN"
+    "COPY passages (knowledge_base_id, id, workspace_id, document_id, version_id, cutting_id, ordinal, char_from, "
+    "char_to, page_from, page_to, place, heading, context, text, language) FROM STDIN"
 )
 
 

@@ -47,9 +47,9 @@ _TASK_PHASE = text(
 )
 _READ = text(
     """
-UPDATE versions SET text = :text, pages = :pages, blocks = :blocks, cuts = :cuts, cutting_id = :cutting, places = :places,
-       title = :title, language = :language, page_count = :page_count, passage_count = :passage_count, warnings = :warnings,
-       failures = 0, updated_at = now()
+UPDATE versions SET text = :text, pages = :pages, blocks = :blocks, cuts = :cuts, cutting_id = :cutting,
+       places = :places, title = :title, language = :language, page_count = :page_count,
+       passage_count = :passage_count, warnings = :warnings, failures = 0, updated_at = now()
 WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
 """
 )

@@ -194,7 +194,8 @@ _ORPHANED = text("""
     AND NOT EXISTS (SELECT FROM indexes i WHERE 'embeddings_hnsw_' || i.id = c.relname)
 """)
 _WANTING = text("""
-    SELECT i.id, i.dimensions FROM indexes i JOIN lexical_totals t ON t.knowledge_base_id = i.knowledge_base_id
+    SELECT i.id, i.dimensions FROM indexes i
+    JOIN lexical_totals t ON t.knowledge_base_id = i.knowledge_base_id AND t.cutting_id = i.cutting_id
     WHERE i.state = 'active' AND NOT i.has_hnsw AND i.dimensions <= :widest
     GROUP BY i.id, i.dimensions HAVING sum(t.passages) >= :least
 """)

@@ -99,8 +99,7 @@ async def _lexical(
     if not question.hashes:
         trace.warnings.append(NO_KNOWN_WORD)
     with trace.measure("lexical"):
-        ids = [target.knowledge_base_id for target in targets]
-        return await search_lexical(reader, question, ids, scope=scope, limit=per_leg(scope))
+        return await search_lexical(reader, question, targets, scope=scope, limit=per_leg(scope))
 
 
 def _embedded(targets: Sequence[Target], scope: Scope, trace: Trace) -> list[Target]:

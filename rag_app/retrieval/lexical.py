@@ -8,7 +8,7 @@ from uuid import UUID
 from rag_app.retrieval.filters import filter_values, passage_filter
 from rag_app.retrieval.question import Question
 from rag_app.retrieval.reader import Reader, integers, uuids
-from rag_app.retrieval.scope import Scope
+from rag_app.retrieval.scope import Scope, Target
 from rag_app.retrieval.terms import TERM_SPACE
 
 MOST_CANDIDATES = 20_000
@@ -27,13 +27,14 @@ class Hit:
 
 
 async def search_lexical(
-    reader: Reader, question: Question, knowledge_base_ids: Sequence[UUID], *, scope: Scope, limit: int
+    reader: Reader, question: Question, targets: Sequence[Target], *, scope: Scope, limit: int
 ) -> list[Hit]:
     """The best `limit` passages by BM25. None of the question's terms known gives an empty list."""
     if not question.hashes:
         return []
     values = {
-        "kbs": uuids(knowledge_base_ids),
+        "kbs": uuids(target.knowledge_base_id for target in targets),
+        "cuttings": integers(target.cutting_id for target in targets),
         "question": sparse_literal(question),
         "limit": limit,
         **filter_values(scope),
@@ -63,7 +64,9 @@ def sparse_literal(question: Question) -> str:
 _SEARCH = """
     SELECT l.passage_id, l.weights <#> CAST(%(question)s AS sparsevec) AS distance
     FROM lexical l
-    WHERE l.terms && CAST(%(essential)s AS integer[]) AND l.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[])) {filter}
+    WHERE l.terms && CAST(%(essential)s AS integer[]) AND l.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[]))
+      AND l.cutting_id = (CAST(%(cuttings)s AS bigint[]))[
+          array_position(CAST(%(kbs)s AS uuid[]), l.knowledge_base_id)] {filter}
     ORDER BY distance, l.passage_id LIMIT %(limit)s
 """
 _PLAIN = _SEARCH.format(filter="").encode()

@@ -17,7 +17,7 @@ MOST_REPEATS = 2
 LIKELY_WEIGHT = 1.2
 """What the weights of several common terms in one passage rarely exceed on average (1.0: once at reference length)."""
 MOST_REMEMBERED = 1_000
-_languages_seen: dict[tuple[UUID, ...], tuple[str, ...]] = {}  # only saves a statement: never decides what is found
+MOST_READINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,24 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class _Seen:
+    """What some knowledge bases held when they were last asked: with it the first statement mostly is the only one."""
+
+    languages: tuple[str, ...] = (DEFAULT_LANGUAGE,)
+    cuttings: tuple[tuple[UUID, int], ...] = ()
+
+    def covers(self, other: "_Seen") -> bool:
+        """Whether terms hashed for this hold all that `other` asks for."""
+        return (
+            set(other.languages) <= set(self.languages) and dict(other.cuttings).items() <= dict(self.cuttings).items()
+        )
+
+
+# Only saves a statement: never decides what is found.
+_seen: dict[tuple[UUID, ...], _Seen] = {}
+
+
+@dataclass(frozen=True, slots=True)
 class Essential:
     """Terms that decide which passages are looked at."""
 
@@ -87,23 +105,30 @@ async def analyse(reader: Reader, text: str, scope: Scope) -> tuple[list[Target]
     """The knowledge bases that may be searched and hold something, and what the question means in them.
 
     Rights, statistics and rarity are read in one statement, with the stems of the languages that these knowledge
-    bases held when they were last asked. When they hold others by now, the rarity is read anew.
+    bases held, and of the cuttings that were searched, when they were last asked. When these are others by now, it is
+    read anew: all that is returned comes from one statement.
     """
     place = tuple(scope.knowledge_base_ids)
-    expected = _languages_seen.get(place, (DEFAULT_LANGUAGE,))
-    stems = {stem for each in _terms(text, expected).values() for stem in each}
-    resolved = await resolve(reader, scope, {term_hash(base, stem) for base in place for stem in stems})
-    targets = [target for target in resolved.targets if target.passages > 0]
-    if scope.must_exist and not resolved.targets:
-        raise NotFound("There is no such knowledge base, or it is not yours.")
-    languages = _languages(targets)
-    terms = _terms(text, languages)
-    stems = {stem for each in terms.values() for stem in each}
-    hashes = {term_hash(target.knowledge_base_id, stem): stem for target in targets for stem in stems}
-    if not set(languages) <= set(expected):
-        resolved = await resolve(reader, scope, hashes)
-    _remember(place, languages)
-    return targets, _question(text, targets, terms, hashes=hashes, found=resolved.frequency)
+    expected = _seen.get(place) or _Seen(cuttings=tuple((base, 0) for base in place))
+    for _ in range(MOST_READINGS):
+        resolved = await resolve(reader, scope, _hashes(text, expected))
+        if scope.must_exist and not resolved.targets:
+            raise NotFound("There is no such knowledge base, or it is not yours.")
+        targets = [target for target in resolved.targets if target.passages > 0]
+        cuttings = tuple((target.knowledge_base_id, target.cutting_id) for target in targets)
+        actual = _Seen(tuple(_languages(targets)), cuttings)
+        if expected.covers(actual):
+            break
+        expected = actual
+    _remember(place, actual, is_usual=scope.index_id is None)
+    terms = _terms(text, actual.languages)
+    return targets, _question(text, targets, terms, hashes=_hashes(text, actual), found=resolved.frequency)
+
+
+def _hashes(text: str, seen: _Seen) -> dict[int, str]:
+    """Hashed term -> stem, of all that the question asks for."""
+    stems = {stem for each in _terms(text, seen.languages).values() for stem in each}
+    return {term_hash(base, stem, cutting): stem for base, cutting in seen.cuttings for stem in stems}
 
 
 def _question(
@@ -131,10 +156,12 @@ def _terms(text: str, languages: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {language: tuple(terms_of(text, language)[:MOST_TERMS]) for language in languages}
 
 
-def _remember(place: tuple[UUID, ...], languages: Sequence[str]) -> None:
-    if len(_languages_seen) >= MOST_REMEMBERED:
-        _languages_seen.clear()
-    _languages_seen[place] = tuple(languages)
+def _remember(place: tuple[UUID, ...], seen: _Seen, *, is_usual: bool) -> None:
+    if not is_usual:
+        return
+    if len(_seen) >= MOST_REMEMBERED:
+        _seen.clear()
+    _seen[place] = seen
 
 
 def _counts(terms: Sequence[str]) -> dict[str, int]:

@@ -41,6 +41,7 @@ class Scope:
     language: str = ""  # of the question, if known
     merge_neighbours: bool = True
     ignore_access: bool = False  # a bot speaks for its owner: its knowledge bases count as open
+    index_id: int | None = None  # search this index instead of the active one; for one knowledge base
     must_exist: bool = False  # NotFound when this person may see none of the knowledge bases
     reranker: "Reranker | None" = None
     explain: bool = False  # also say what became of the candidates that are not shown
@@ -56,6 +57,7 @@ class Target:
     dimensions: int
     has_hnsw: bool
     passages_by_language: Mapping[str, int]
+    cutting_id: int = 0  # its passages are those of this cutting
 
     @property
     def passages(self) -> int:
@@ -79,6 +81,7 @@ def access_values(scope: Scope) -> dict[str, Any]:
         "kbs": uuids(scope.knowledge_base_ids),
         "sees_all": scope.is_admin or scope.ignore_access,
         "user_id": scope.actor_user_id,
+        "index_id": scope.index_id,
     }
 
 
@@ -107,6 +110,7 @@ async def resolve(reader: Reader, scope: Scope, terms: Collection[int]) -> Resol
             dimensions=found[0][3] or 0,
             has_hnsw=bool(found[0][4]),
             passages_by_language={row[5]: row[6] for row in found if row[6] > 0},
+            cutting_id=found[0][8],
         )
         for each, found in grouped.items()
     ]
@@ -114,24 +118,30 @@ async def resolve(reader: Reader, scope: Scope, terms: Collection[int]) -> Resol
 
 
 _RESOLVE = f"""
-    WITH allowed AS MATERIALIZED (SELECT k.id, k.active_index_id FROM knowledge_bases k WHERE {ACCESS})
-    SELECT a.id, a.active_index_id, i.model, i.dimensions, i.has_hnsw,
-           coalesce(t.language, '') AS language, coalesce(sum(t.passages), 0)::bigint AS passages, NULL::integer AS term
+    WITH allowed AS MATERIALIZED (
+        SELECT k.id, i.id AS index_id, i.model, i.dimensions, i.has_hnsw, coalesce(i.cutting_id, 0) AS cutting_id
+        FROM knowledge_bases k LEFT JOIN indexes i ON i.knowledge_base_id = k.id
+            AND i.id = coalesce(CAST(%(index_id)s AS bigint), k.active_index_id)
+        WHERE {ACCESS}
+    )
+    SELECT a.id, a.index_id, a.model, a.dimensions, a.has_hnsw, coalesce(t.language, '') AS language,
+           coalesce(sum(t.passages), 0)::bigint AS passages, NULL::integer AS term, a.cutting_id
     FROM allowed a
-    LEFT JOIN indexes i ON i.id = a.active_index_id AND i.knowledge_base_id = a.id
     LEFT JOIN LATERAL (
-        SELECT language, passages FROM lexical_totals WHERE knowledge_base_id = a.id
+        SELECT language, passages FROM lexical_totals WHERE knowledge_base_id = a.id AND cutting_id = a.cutting_id
         UNION ALL
-        SELECT language, passages FROM lexical_deltas WHERE knowledge_base_id = a.id
+        SELECT language, passages FROM lexical_deltas WHERE knowledge_base_id = a.id AND cutting_id = a.cutting_id
     ) t ON true
-    GROUP BY a.id, a.active_index_id, i.model, i.dimensions, i.has_hnsw, t.language
+    GROUP BY a.id, a.index_id, a.model, a.dimensions, a.has_hnsw, a.cutting_id, t.language
     UNION ALL
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL, sum(passages)::bigint, term FROM (
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, sum(passages)::bigint, term, NULL FROM (
         SELECT c.term, c.passages FROM lexical_counts c
-        WHERE c.knowledge_base_id = ANY(ARRAY(SELECT id FROM allowed)) AND c.term = ANY(CAST(%(terms)s AS integer[]))
+        WHERE (c.knowledge_base_id, c.cutting_id) IN (SELECT id, cutting_id FROM allowed)
+          AND c.knowledge_base_id = ANY(ARRAY(SELECT id FROM allowed)) AND c.term = ANY(CAST(%(terms)s AS integer[]))
         UNION ALL
         SELECT each.term, each.passages
         FROM lexical_deltas d CROSS JOIN LATERAL unnest(d.terms, d.counts) AS each (term, passages)
-        WHERE d.knowledge_base_id = ANY(ARRAY(SELECT id FROM allowed)) AND each.term = ANY(CAST(%(terms)s AS integer[]))
+        WHERE (d.knowledge_base_id, d.cutting_id) IN (SELECT id, cutting_id FROM allowed)
+          AND d.knowledge_base_id = ANY(ARRAY(SELECT id FROM allowed)) AND each.term = ANY(CAST(%(terms)s AS integer[]))
     ) AS every GROUP BY term
 """.encode()  # noqa: S608 -- ACCESS is a constant with bound parameters

@@ -44,18 +44,19 @@ _PENDING = text("""
 _WITH_DELTAS = text("SELECT DISTINCT knowledge_base_id FROM lexical_deltas")
 _MERGE = text("""
     WITH gone AS (
-        DELETE FROM lexical_deltas WHERE knowledge_base_id = :kb RETURNING language, passages, length, terms, counts
+        DELETE FROM lexical_deltas WHERE knowledge_base_id = :kb
+        RETURNING cutting_id, language, passages, length, terms, counts
     ), totals AS (
-        INSERT INTO lexical_totals AS t (knowledge_base_id, language, passages, length)
-        SELECT :kb, language, sum(passages), sum(length) FROM gone GROUP BY language
-        ON CONFLICT (knowledge_base_id, language) DO UPDATE
+        INSERT INTO lexical_totals AS t (knowledge_base_id, cutting_id, language, passages, length)
+        SELECT :kb, cutting_id, language, sum(passages), sum(length) FROM gone GROUP BY cutting_id, language
+        ON CONFLICT (knowledge_base_id, cutting_id, language) DO UPDATE
         SET passages = t.passages + excluded.passages, length = t.length + excluded.length
     )
-    INSERT INTO lexical_counts AS c (knowledge_base_id, term, passages)
-    SELECT :kb, each.term, sum(each.passages)
+    INSERT INTO lexical_counts AS c (knowledge_base_id, term, cutting_id, passages)
+    SELECT :kb, each.term, gone.cutting_id, sum(each.passages)
     FROM gone CROSS JOIN LATERAL unnest(gone.terms, gone.counts) AS each (term, passages)
-    GROUP BY each.term HAVING sum(each.passages) <> 0 ORDER BY each.term
-    ON CONFLICT (knowledge_base_id, term) DO UPDATE SET passages = c.passages + excluded.passages
+    GROUP BY each.term, gone.cutting_id HAVING sum(each.passages) <> 0 ORDER BY each.term, gone.cutting_id
+    ON CONFLICT (knowledge_base_id, term, cutting_id) DO UPDATE SET passages = c.passages + excluded.passages
 """)
 _SHRINKS = text("SELECT EXISTS (SELECT FROM lexical_deltas WHERE knowledge_base_id = :kb AND passages < 0)")
 _FORGET_EMPTY = text("DELETE FROM lexical_counts WHERE knowledge_base_id = :kb AND passages = 0")

@@ -55,9 +55,9 @@ def terms_of(text: str, language: str) -> list[str]:
     return list(chain.from_iterable(map(_known_tokens(code).__getitem__, tokens)))
 
 
-def term_hash(knowledge_base_id: UUID, term: str) -> int:
-    """A number 1..TERM_SPACE for a term of one knowledge base, so that each has posting lists of its own."""
-    return _term_hash(knowledge_base_id.bytes, term)
+def term_hash(knowledge_base_id: UUID, term: str, cutting_id: int = 0) -> int:
+    """A number 1..TERM_SPACE for a term of one cutting of a knowledge base: each has posting lists of its own."""
+    return _term_hash(knowledge_base_id.bytes + (cutting_id.to_bytes(8) if cutting_id else b""), term)
 
 
 @lru_cache(maxsize=200_000)

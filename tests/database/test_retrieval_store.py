@@ -132,8 +132,8 @@ async def test_looking_at_rare_words_first_finds_the_same(library: Library, monk
     async def best(question: str) -> list[tuple[UUID, float]]:
         async with reading(library.engine) as reader:
             scope = library.scope(base, limit=5)
-            _, asked = await analyse(reader, question, scope)
-            hits = await lexical.search_lexical(reader, asked, [base], scope=scope, limit=50)
+            targets, asked = await analyse(reader, question, scope)
+            hits = await lexical.search_lexical(reader, asked, targets, scope=scope, limit=50)
         return [(hit.passage_id, hit.score) for hit in hits[:5]]
 
     quick = [await best(question) for question in questions]
