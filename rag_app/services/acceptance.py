@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Table, insert, text
+from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.database.columns import now
+from rag_app.database.columns import new_id, now
 from rag_app.database.files import StoredFile
 from rag_app.database.knowledge import Document, Version
 from rag_app.database.work import Task
@@ -39,12 +40,20 @@ _LOCK_KNOWN = text(
     "AND (d.external_id = ANY(:external_ids) OR d.id IN (SELECT v.document_id FROM versions v "
     "WHERE v.knowledge_base_id = :kb AND v.sha256 = ANY(:hashes))) ORDER BY d.id FOR UPDATE"
 )
+_KNOWN_IDENTITIES = text(
+    "SELECT d.external_id, NULL AS sha256 FROM documents d "
+    "WHERE d.knowledge_base_id = :kb AND d.external_id = ANY(:external_ids) AND d.deleted_at IS NULL UNION ALL "
+    "SELECT NULL, v.sha256 FROM versions v WHERE v.knowledge_base_id = :kb AND v.sha256 = ANY(:hashes)"
+)
 _TASK_AGAIN = text(
     "UPDATE tasks SET status = 'queued', phase = NULL, progress = 0, error_code = NULL, error_message = NULL, "
     "finished_at = NULL WHERE version_id = :version_id"
 )
 _RELABEL = text("UPDATE documents SET metadata = CAST(:metadata AS jsonb), updated_at = now() WHERE id = :id")
 _LATEST_TASK = text("SELECT id FROM tasks WHERE version_id = :version_id ORDER BY created_at DESC LIMIT 1")
+
+_WRITTEN: tuple[Table, ...] = tuple(SQLModel.metadata.tables[name] for name in ("documents", "versions", "tasks"))
+_OF_VERSION = ("filename", "media_type", "byte_count", "sha256", "original_key", "original_offset", "title")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +118,7 @@ async def add_fetched(
         for each in fetched
     ]  # fmt: skip
     await lock_identities(session, knowledge_base_id, contents)
-    taken = [await accept(session, actor, knowledge_base_id, each) for each in contents]
+    taken = await accept_all(session, actor, knowledge_base_id, contents)
     if waiting := [version_id for _, version_id in taken if version_id]:
         await defer_reading(context, session, knowledge_base_id, waiting, PRIORITY_PAGES)
     return [accepted.id for accepted, _ in taken if accepted.id]
@@ -155,6 +164,67 @@ async def accept(
     document.updated_at = now()
     status = "ready" if document.active_version_id else "queued"
     return Accepted(document.id, content.external_id, content.title, status, task.id), version.id
+
+
+async def accept_all(
+    session: AsyncSession, actor: Actor, knowledge_base_id: UUID, contents: Sequence[Content]
+) -> list[tuple[Accepted, UUID | None]]:
+    """Like `accept` for many, in order; those of which nothing is known yet are written together."""
+    seen = await _known_identities(session, knowledge_base_id, contents)
+    places: list[int] = []
+    for place, content in enumerate(contents):
+        identity = content.external_id or content.sha256
+        if identity is not None and identity not in seen:
+            seen.add(identity)
+            places.append(place)
+    written = await _write_new(session, actor, knowledge_base_id, [contents[place] for place in places])
+    new = dict(zip(places, written, strict=True))
+    return [
+        new[place] if place in new else await accept(session, actor, knowledge_base_id, content)
+        for place, content in enumerate(contents)
+    ]
+
+
+async def _known_identities(
+    session: AsyncSession, knowledge_base_id: UUID, contents: Sequence[Content]
+) -> set[str | bytes]:
+    external_ids = [each.external_id for each in contents if each.external_id]
+    hashes = [each.sha256 for each in contents if each.sha256 and not each.external_id]
+    asked = {"kb": knowledge_base_id, "external_ids": external_ids, "hashes": hashes}
+    found = await session.execute(_KNOWN_IDENTITIES, asked)
+    return {row.external_id if row.sha256 is None else bytes(row.sha256) for row in found}
+
+
+async def _write_new(
+    session: AsyncSession, actor: Actor, knowledge_base_id: UUID, contents: Sequence[Content]
+) -> list[tuple[Accepted, UUID | None]]:
+    """Documents with their first version and its task, a statement per table."""
+    if not contents:
+        return []
+    owner: dict[str, Any] = {"knowledge_base_id": knowledge_base_id, "workspace_id": actor.workspace_id}
+    blank_version = Version(**owner, document_id=new_id()).model_dump(exclude={"id"})
+    blank_task = Task(workspace_id=actor.workspace_id, kind="ingest", created_by=actor.user_id).model_dump(
+        exclude={"id"}
+    )
+    at = now()
+    tables: list[list[dict[str, Any]]] = [[], [], []]
+    results: list[tuple[Accepted, UUID | None]] = []
+    for content in contents:
+        document_id, version_id, task_id = new_id(), new_id(), new_id()
+        labels = {"kind": content.kind, "external_id": content.external_id, "title": content.title, "url": content.url}
+        tables[0].append(
+            {**owner, **labels, "id": document_id, "metadata": dict(content.metadata), "created_by": actor.user_id,
+             "latest_version_id": version_id, "created_at": at, "updated_at": at}
+        )  # fmt: skip
+        own = {name: getattr(content, name) for name in _OF_VERSION}
+        tables[1].append({**blank_version, **own, "id": version_id, "document_id": document_id})
+        ids = {"id": task_id, "document_id": document_id, "version_id": version_id}
+        tables[2].append({**blank_task, **ids, "knowledge_base_id": knowledge_base_id})
+        accepted = Accepted(document_id, content.external_id, content.title, "queued", task_id)
+        results.append((accepted, version_id))
+    for table, rows in zip(_WRITTEN, tables, strict=True):
+        await session.execute(insert(table), rows)
+    return results
 
 
 async def _document(

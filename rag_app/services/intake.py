@@ -18,6 +18,7 @@ from rag_app.services.acceptance import (
     Content,
     Refusal,
     accept,
+    accept_all,
     defer_reading,
     lock_identities,
 )
@@ -124,12 +125,14 @@ async def add_texts(
     results: list[Accepted] = []
     waiting: list[UUID] = []
     async with context.transaction() as session:
-        await lock_identities(session, knowledge_base_id, [each for each in contents if each])
+        taken = [each for each in contents if each]
+        await lock_identities(session, knowledge_base_id, taken)
+        outcomes = iter(await accept_all(session, actor, knowledge_base_id, taken))
         for item, refused, content in zip(texts, refusals, contents, strict=True):
             if content is None:
                 results.append(Accepted(None, item.external_id, _title_of_text(item), error=refused))
                 continue
-            accepted, version_id = await accept(session, actor, knowledge_base_id, content)
+            accepted, version_id = next(outcomes)
             results.append(accepted)
             if version_id:
                 waiting.append(version_id)
