@@ -1,30 +1,24 @@
 """Reads Word documents: headings, lists, tables, notes, straight from their XML with nothing resolved or fetched."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from lxml import etree
 
-from rag_app.errors import DamagedFile, EncryptedFile, MislabelledFile, NoText
-from rag_app.ingestion.docx_package import Package, Styles, attribute, name_of
+from rag_app.errors import DamagedFile, NoText
+from rag_app.ingestion.docx_styles import Styles
 from rag_app.ingestion.draft import Draft, one_line
+from rag_app.ingestion.office_package import Package, attribute, name_of
+from rag_app.ingestion.original import Original
 from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.tables import pipe_table
 
-_OLE_MAGIC = b"\xd0\xcf\x11\xe0"
-_ENCRYPTED_MARK = "EncryptedPackage".encode("utf-16-le")
 # Deleted and moved-away text, field codes, and the second copy of drawings.
 _UNSHOWN = frozenset({"del", "moveFrom", "instrText", "delText", "Fallback", "rPr", "pPr", "sectPr"})
 _DEPTH = 60
 
 
-def parse_docx(path: Path) -> ParsedDocument:
-    """The document with its structure. Raises DamagedFile, EncryptedFile, MislabelledFile, NoText, TooMuchContent."""
-    with path.open("rb") as file:
-        if file.read(4) == _OLE_MAGIC:
-            if _ENCRYPTED_MARK in file.read(4_000_000):
-                raise EncryptedFile()
-            raise MislabelledFile("The file is named .docx, but it is in the old Word format: save it as .docx.")
+def parse_docx(path: Original) -> ParsedDocument:
+    """The document with its structure. Raises DamagedFile, EncryptedFile, NoText, TooMuchContent."""
     with Package(path) as package:
         body = package.xml("word/document.xml")
         if body is None:

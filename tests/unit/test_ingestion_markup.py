@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_app.errors import DamagedFile, EncryptedFile, MislabelledFile, NoText, RagError, TooMuchContent
-from rag_app.ingestion import docx_package
+from rag_app.errors import DamagedFile, MislabelledFile, NoText, PasswordNeeded, RagError, TooMuchContent
+from rag_app.ingestion import office_package
 from rag_app.ingestion.html import parse_html
 from rag_app.ingestion.parse import parse
 from rag_app.ingestion.parsed import ParsedDocument
@@ -74,7 +74,7 @@ def test_a_word_document_with_entities_is_refused(word_file: Path, tmp_path: Pat
 
 
 def test_a_zip_bomb_is_refused(word_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docx_package, "MAX_PART_BYTES", 100_000)
+    monkeypatch.setattr(office_package, "MAX_PART_BYTES", 100_000)
     bomb = _rewritten(word_file, tmp_path / "b.docx", "word/document.xml", b"<a>" + b" " * 1_000_000 + b"</a>")
     with pytest.raises(TooMuchContent):
         parse(bomb, filename="b.docx")
@@ -88,7 +88,7 @@ def test_broken_word_files_say_what_is_wrong(word_file: Path, tmp_path: Path) ->
         parse(cut_off, filename="cut.docx")
     protected = tmp_path / "secret.docx"
     protected.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600 + "EncryptedPackage".encode("utf-16-le"))
-    with pytest.raises(EncryptedFile):
+    with pytest.raises(PasswordNeeded):
         parse(protected, filename="secret.docx")
     old = tmp_path / "old.docx"
     old.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600)

@@ -1,103 +1,15 @@
-"""The zip file of a Word document: its parts within limits, its styles, its list numbering and its metadata."""
+"""The look of paragraphs in a Word document: heading levels, list markers and counters, code."""
 
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 
 from lxml import etree
 
-from rag_app.errors import DamagedFile, EncryptedFile, TooMuchContent
 from rag_app.ingestion.draft import one_line
+from rag_app.ingestion.office_package import Package, attribute, name_of
 
-MAX_PART_BYTES = 100_000_000
-MAX_ENTRIES = 10_000
 _HEADING_NAME = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|nagłówek|заголовок)\s*(\d)", re.I)
 _CODE_NAME = re.compile(r"\b(?:code|source|preformatted|macro)\b", re.I)
-_PROPERTIES = {
-    "title": "title",
-    "creator": "author",
-    "subject": "subject",
-    "created": "created",
-    "modified": "modified",
-    "keywords": "keywords",
-    "language": "language",
-}
-
-
-class Package:
-    """Opens the parts of a docx file. Entities are not resolved, nothing is fetched, no part may exceed 100 MB."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
-            raise DamagedFile() from problem
-        if len(self._zip.infolist()) > MAX_ENTRIES:
-            raise TooMuchContent("The Word file is made of too many parts.")
-
-    def __enter__(self) -> "Package":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._zip.close()
-
-    def xml(self, name: str) -> etree._Element | None:
-        """Root of one part, None if there is no such part."""
-        data = self._read(name)
-        if data is None:
-            return None
-        parser = etree.XMLParser(
-            resolve_entities=False,
-            no_network=True,
-            huge_tree=False,
-            remove_comments=True,
-            remove_pis=True,
-            load_dtd=False,
-            recover=False,
-        )
-        try:
-            root = etree.fromstring(data, parser)
-        except etree.XMLSyntaxError as problem:
-            if "huge" in str(problem).lower() or "excessive depth" in str(problem).lower():
-                raise TooMuchContent() from problem
-            raise DamagedFile() from problem
-        if root.getroottree().docinfo.doctype:
-            raise DamagedFile("The Word file holds a document type definition, which no word processor writes.")
-        return root
-
-    def metadata(self) -> dict[str, str]:
-        """Title, author and the like, as far as they are set."""
-        try:
-            root = self.xml("docProps/core.xml")
-        except DamagedFile:
-            return {}
-        found = {}
-        for child in root if root is not None else ():
-            name, text = _PROPERTIES.get(name_of(child)), one_line(child.text or "")
-            if name and text:
-                found[name] = text[:1000]
-        return found
-
-    def _read(self, name: str) -> bytes | None:
-        try:
-            info = self._zip.getinfo(name)
-        except KeyError:
-            return None
-        if info.flag_bits & 1:
-            raise EncryptedFile()
-        try:
-            with self._zip.open(info) as part:
-                data = part.read(MAX_PART_BYTES + 1)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError) as problem:
-            raise DamagedFile() from problem
-        if len(data) > MAX_PART_BYTES:
-            raise TooMuchContent("The Word file unpacks to more than 100 MB of text: split it into smaller parts.")
-        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +88,6 @@ class Styles:
         for other in [each for each in self._counters if each[0] == number_id and each[1] > depth]:
             del self._counters[other]
         return f"{self._counters[key]}. "
-
-
-def name_of(element: etree._Element) -> str:
-    """Local name of an element, whichever of the two namespaces it is in; "" for comments and the like."""
-    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
-
-
-def attribute(element: etree._Element, name: str) -> str:
-    """Value of an attribute by its local name, "" if absent."""
-    return next((str(value) for key, value in element.attrib.items() if key.rpartition("}")[2] == name), "")
 
 
 def _child_value(properties: etree._Element | None, name: str) -> str:
