@@ -10,7 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from rag_app.database.engine import transaction
 from rag_app.database.files import FileStore
 from rag_app.egress import Egress
-from rag_app.errors import DocumentFailed, NotFound, NotReady, ProviderError, RagError, StorageFull, UnsupportedType
+from rag_app.errors import (
+    DocumentFailed,
+    NotFound,
+    NotReady,
+    PasswordNeeded,
+    ProviderError,
+    RagError,
+    SettingsError,
+    StorageFull,
+    UnsupportedType,
+)
 from rag_app.ingestion.cutting import cut_by, kept_reading
 from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
 from rag_app.ingestion.encoding import clean
@@ -20,6 +30,7 @@ from rag_app.ingestion.parsed import Cut, ParsedDocument
 from rag_app.ingestion.plain import parse_plain
 from rag_app.ingestion.sandbox import ParserPool
 from rag_app.ingestion.store import Prepared, publish
+from rag_app.ingestion.texts import read_texts
 from rag_app.ingestion.title import title_of
 from rag_app.ingestion.versions import (
     MOST_FAILURES,
@@ -55,6 +66,7 @@ class Workshop:
     embed: EmbedTexts
     worker: Callable[[], Awaitable[int]]  # the number of this worker's claim, once it is held
     max_bytes: int
+    unseal: Callable[[bytes, UUID], str]  # the password of a version
     parse_timeout_s: float = 60.0
 
 
@@ -103,6 +115,11 @@ async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence
 async def _work(workshop: Workshop, claimed: Sequence[Claimed], waits: int) -> Outcome:
     read: list[_Read] = []
     outcome = Outcome(waits)
+    texts = [each for each in claimed if each.kind == "text" and each.text is None and each.failures <= MOST_FAILURES]
+    if len(texts) > 1:
+        read, left = await _read_together(workshop, texts)
+        done = {each.id for each in texts} - {each.id for each in left}
+        claimed = [each for each in claimed if each.id not in done]
     for each in claimed:
         try:
             if each.failures > MOST_FAILURES:
@@ -117,6 +134,15 @@ async def _work(workshop: Workshop, claimed: Sequence[Claimed], waits: int) -> O
     if read:
         await _bring_out(workshop, read, outcome)
     return outcome
+
+
+async def _read_together(workshop: Workshop, texts: Sequence[Claimed]) -> tuple[list[_Read], Sequence[Claimed]]:
+    """A batch of texts in one go, and those left to be read one by one: all of them when anything is amiss."""
+    try:
+        found = await read_texts(workshop.engine, workshop.files, texts)
+    except (*TRANSIENT, DocumentFailed, NotFound, UnicodeDecodeError):
+        return [], texts
+    return [_Read(claimed, parsed.text, parsed.language, cuts) for claimed, parsed, cuts in found], ()
 
 
 async def _bring_out(workshop: Workshop, read: Sequence[_Read], outcome: Outcome) -> None:
@@ -195,12 +221,26 @@ async def _parse(workshop: Workshop, claimed: Claimed) -> ParsedDocument:
     except NotFound as problem:
         raise DocumentFailed(problem.message) from problem
     parsed = await workshop.pool.parse(
-        path, filename=claimed.filename, media_type=claimed.media_type or None, timeout_s=workshop.parse_timeout_s
+        path,
+        filename=claimed.filename,
+        media_type=claimed.media_type or None,
+        timeout_s=workshop.parse_timeout_s,
+        password=password_of(workshop, claimed),
     )
     if claimed.kind == "page":
         return parsed if parsed.title else replace(parsed, title=claimed.title)
     title = title_of(given=claimed.title, filename=claimed.filename, found=parsed.title, is_paged=bool(parsed.pages))
     return replace(parsed, title=title)
+
+
+def password_of(workshop: Workshop, claimed: Claimed) -> str | None:
+    """The password that was given for a version, None when none was. Raises PasswordNeeded when it is unreadable."""
+    if claimed.sealed_password is None:
+        return None
+    try:
+        return workshop.unseal(claimed.sealed_password, claimed.id)
+    except SettingsError as problem:
+        raise PasswordNeeded("The password was kept under a key that has changed: enter it again.") from problem
 
 
 def _parse_text(content: str, title: str) -> ParsedDocument:

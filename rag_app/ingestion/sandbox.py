@@ -7,13 +7,13 @@ import os
 import struct
 import sys
 import time
-from itertools import pairwise
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
-from rag_app.errors import DocumentFailed, ParserCrashed, ParserMemory, ParserTimeout, RagError, all_codes
-from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument, PlaceSpan
-from rag_app.retrieval.places import checked
+from rag_app.errors import DocumentFailed, ParserCrashed, ParserMemory, ParserTimeout
+from rag_app.ingestion.parsed import ParsedDocument
+from rag_app.ingestion.parsed_wire import document
 
 MAX_MEMORY_BYTES = 1_000_000_000
 _MEMORY_SHARE = 0.25
@@ -34,8 +34,9 @@ _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYT
 class ParserPool:
     """A pool of parser children, started when needed and dropped when idle. Use `close` at the end.
 
-    `size` children work at the same time at most (default: one per core; they stand back behind whatever serves people). `memory_bytes` limits
-    the resident memory of each (default: the smaller of 1 GB and a quarter of the machine).
+    `size` children work at the same time at most (default: one per core; they stand back behind whatever serves
+    people). `memory_bytes` limits the resident memory of each (default: the smaller of 1 GB and a quarter of the
+    machine).
     """
 
     def __init__(self, size: int | None = None, *, memory_bytes: int | None = None, idle_s: float = _IDLE_S) -> None:
@@ -53,19 +54,23 @@ class ParserPool:
         await self.close()
 
     async def parse(
-        self, path: Path, *, filename: str, media_type: str | None = None, timeout_s: float = 60
+        self,
+        path: Path,
+        *,
+        filename: str,
+        media_type: str | None = None,
+        timeout_s: float = 60,
+        password: str | None = None,
     ) -> ParsedDocument:
         """Like `parse.parse`, in a child. Raises its errors, and ParserTimeout, ParserMemory or ParserCrashed.
 
         A crash is tried once more in a fresh child if the child had read other files before: they may be to blame.
         A child that somebody else ended says nothing about the file, so a fresh one reads it.
         """
-        request = {
-            "path": str(path.resolve()),
-            "filename": filename,
-            "media_type": media_type,
-            "cpu_s": int(timeout_s) + 5,
-        }
+        request = {"path": str(path.resolve()), "filename": filename, "media_type": media_type, "password": password}
+        return document(await self._answer({"do": "parse", **request}, timeout_s))
+
+    async def _answer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         async with self._slots:
             child, kills = await self._take(), 0
             while True:
@@ -108,10 +113,16 @@ class ParserPool:
     async def _start(self) -> "_Child":
         return await _Child.start(self._memory_bytes)
 
-    async def _ask(self, child: "_Child", request: dict[str, Any], timeout_s: float) -> ParsedDocument:
+    async def _ask(self, child: "_Child", request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        async with self._lent(child):
+            return await child.ask(request, timeout_s=timeout_s, memory_bytes=self._memory_bytes)
+
+    @contextlib.asynccontextmanager
+    async def _lent(self, child: "_Child") -> AsyncIterator[None]:
+        """Takes the child back after the block; one that did not answer well is killed."""
         kept = False
         try:
-            answer = await child.ask(request, timeout_s=timeout_s, memory_bytes=self._memory_bytes)
+            yield
             kept = not self._closed and child.served < _FILES_PER_CHILD and not child.has_grown
         finally:
             if kept:
@@ -120,7 +131,6 @@ class ParserPool:
                 self._watch_idle()
             else:
                 await asyncio.shield(child.kill())
-        return _document(answer)
 
     def _watch_idle(self) -> None:
         if self._reaper is None or self._reaper.done():
@@ -186,7 +196,7 @@ class _Child:
         """Send one request and wait for its answer. After any error but a refusal the child must be killed."""
         kills_before = _kills_for_memory()
         watch = asyncio.create_task(self._watch(memory_bytes))
-        work = asyncio.create_task(self._exchange(request))
+        work = asyncio.create_task(self._exchange({**request, "cpu_s": int(timeout_s) + 5}))
         try:
             allowed = timeout_s if self.served else timeout_s + _START_S / 4
             done, _ = await asyncio.wait({watch, work}, timeout=allowed, return_when=asyncio.FIRST_COMPLETED)
@@ -273,36 +283,3 @@ def default_memory_bytes() -> int:
     except (ValueError, OSError):
         return MAX_MEMORY_BYTES
     return int(min(MAX_MEMORY_BYTES, total * _MEMORY_SHARE))
-
-
-def _document(answer: dict[str, Any]) -> ParsedDocument:
-    """The answer as a document; a refusal as its error. The child is not trusted: everything is checked."""
-    if "error" in answer:
-        kind = all_codes().get(str(answer["error"]), DocumentFailed)
-        message = str(answer.get("message") or "")[:500]
-        raise kind(message) if issubclass(kind, RagError) else DocumentFailed(message)
-    try:
-        body = answer["document"]
-        text = str(body["text"])
-        blocks = tuple(_block(*row) for row in body["blocks"])
-        pages = tuple(PageSpan(int(page), int(a), int(b)) for page, a, b in body["pages"])
-        metadata = {str(name): str(value) for name, value in body["metadata"].items()}
-        warnings = tuple(str(each) for each in body["warnings"])
-        places = tuple(PlaceSpan(int(a), int(b), checked(place)) for a, b, place in body["places"])
-        parsed = ParsedDocument(
-            text, blocks, pages, str(body["title"]), str(body["language"]), metadata, warnings, places
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise ParserCrashed() from problem
-    spans = [(each.char_from, each.char_to) for kind in (blocks, pages, places) for each in kind]
-    if any(not 0 <= start <= end <= len(text) for start, end in spans) or "\x00" in text:
-        raise ParserCrashed()
-    if any(before.char_to > after.char_from for before, after in pairwise(places)):
-        raise ParserCrashed()
-    return parsed
-
-
-def _block(kind: str, char_from: int, char_to: int, level: int, header_to: int) -> Block:
-    if kind not in get_args(BlockKind):
-        raise ValueError(kind)
-    return Block(cast(BlockKind, kind), int(char_from), int(char_to), int(level), int(header_to))

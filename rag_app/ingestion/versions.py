@@ -53,6 +53,18 @@ UPDATE versions SET text = :text, pages = :pages, blocks = :blocks, cuts = :cuts
 WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
 """
 )
+# Texts have neither pages nor places, and keep the title that they came with.
+_READ_TEXTS = text(
+    """
+UPDATE versions v SET text = r.text, blocks = CAST(r.blocks AS jsonb), cuts = CAST(r.cuts AS jsonb),
+       cutting_id = :cutting, language = r.language, passage_count = r.passage_count, failures = 0, updated_at = now()
+FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:texts AS text[]), CAST(:blocks AS text[]),
+            CAST(:cuts AS text[]), CAST(:languages AS text[]), CAST(:counts AS int[]))
+     AS r (id, attempt, text, blocks, cuts, language, passage_count)
+WHERE v.knowledge_base_id = :kb AND v.id = r.id AND v.attempt = r.attempt AND v.state = 'working'
+RETURNING v.id
+"""
+)
 _RECUT = text(
     """
 UPDATE versions SET cuts = :cuts, cutting_id = :cutting, passage_count = :passage_count, updated_at = now()
@@ -207,6 +219,27 @@ async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDo
         meta = {"kb": claimed.knowledge_base_id, "document": claimed.document_id, "metadata": dumps(parsed.metadata)}
         await session.execute(_META, {**meta, "retitle": retitle, "title": title[:300]})
     return True
+
+
+async def save_texts(
+    session: AsyncSession, read: Sequence[tuple[Claimed, ParsedDocument, tuple[Cut, ...]]]
+) -> set[UUID]:
+    """Like `save_reading` for a batch of texts of one knowledge base; the ids of those that were not overtaken."""
+    if not read:
+        return set()
+    first = read[0][0]
+    values = {
+        "kb": first.knowledge_base_id,
+        "cutting": first.cutting.id,
+        "ids": [claimed.id for claimed, _, _ in read],
+        "attempts": [claimed.attempt for claimed, _, _ in read],
+        "texts": [parsed.text for _, parsed, _ in read],
+        "blocks": [dumps([_block_row(each) for each in parsed.blocks]) for _, parsed, _ in read],
+        "cuts": [dumps([_cut_row(each) for each in cuts]) for _, _, cuts in read],
+        "languages": [parsed.language for _, parsed, _ in read],
+        "counts": [len(cuts) for _, _, cuts in read],
+    }
+    return set((await session.execute(_READ_TEXTS, values)).scalars())
 
 
 async def save_cuts(session: AsyncSession, claimed: Claimed, cuts: Sequence[Cut]) -> bool:
