@@ -188,9 +188,21 @@ class DamagedFile(DocumentFailed):
 
 
 class EncryptedFile(DocumentFailed):
-    """The file is protected by a password: remove the password and upload it again."""
+    """The file is encrypted in a way that no password opens here: save it without protection and upload it again."""
 
     code = "encrypted_file"
+
+
+class PasswordNeeded(DocumentFailed):
+    """The file is protected by a password: enter the password and it is read again."""
+
+    code = "password_needed"
+
+
+class PasswordWrong(DocumentFailed):
+    """The password does not open the file: check it and enter it again."""
+
+    code = "password_wrong"
 
 
 class EmptyFile(DocumentFailed):

@@ -19,6 +19,7 @@ from rag_app.jobs.queue import JobFunction
 from rag_app.jobs.schedule import ScheduleBook
 from rag_app.services import ingestion
 from rag_app.services.context import Context, open_context
+from rag_app.services.document_passwords import open_password
 from rag_app.services.embedding import Vectors, embed_texts
 from rag_app.services.figures import Tally
 from rag_app.services.health import readiness
@@ -95,6 +96,7 @@ async def run_worker(context: Context, *, started: asyncio.Event | None = None) 
             embed=partial(_embed, context),
             worker=claim.number,
             max_bytes=settings.max_upload_mb * 1_000_000,
+            unseal=partial(open_password, context.keys),
         )
         async with asyncio.TaskGroup() as group:
             side_tasks = [group.create_task(claim.keep())]

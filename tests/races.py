@@ -46,11 +46,9 @@ class GatedPool(ParserPool):
         super().__init__(size=1)
         self._gate = gate
 
-    async def parse(
-        self, path: Path, *, filename: str, media_type: str | None = None, timeout_s: float = 60
-    ) -> ParsedDocument:
+    async def parse(self, path: Path, **how: Any) -> ParsedDocument:
         await self._gate.pass_by()
-        return await super().parse(path, filename=filename, media_type=media_type, timeout_s=timeout_s)
+        return await super().parse(path, **how)
 
 
 def gated_embedding(workshop: Workshop, gate: Gate) -> Workshop:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 from rag_app.database.people import User, Workspace
@@ -9,6 +10,7 @@ from rag_app.egress import Egress
 from rag_app.ingestion.pipeline import Workshop
 from rag_app.ingestion.sandbox import ParserPool
 from rag_app.services.context import Context
+from rag_app.services.document_passwords import open_password
 from rag_app.services.embedding import Vectors, embed_texts
 from rag_app.services.permissions import Actor, Role
 from rag_app.worker import jobs_of
@@ -37,7 +39,8 @@ async def open_workshop(context: Context) -> AsyncIterator[Workshop]:
 
     pool = ParserPool(size=1)
     try:
-        yield Workshop(context.engine, context.files, pool, Egress(), embed, _nobody, max_bytes=10_000_000)
+        unseal = partial(open_password, context.keys)
+        yield Workshop(context.engine, context.files, pool, Egress(), embed, _nobody, 10_000_000, unseal)
     finally:
         await pool.close()
 

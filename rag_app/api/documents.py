@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from pydantic import Field, ValidationError
 
 from rag_app.api.dependencies import ActorDep, ContextDep, PageDep
@@ -19,6 +19,7 @@ from rag_app.errors import InvalidInput, TooLarge, UnsupportedType
 from rag_app.services import documents, intake
 from rag_app.services.acceptance import Accepted
 from rag_app.services.context import Context
+from rag_app.services.document_passwords import LONGEST_PASSWORD
 from rag_app.services.documents import DocumentFilter
 from rag_app.services.intake import IncomingFile, IncomingText
 from rag_app.services.labels import LONGEST_EXTERNAL_ID, LONGEST_TITLE
@@ -49,6 +50,14 @@ class DocumentsIn(Shape):
 
     texts: Annotated[list[TextIn] | None, Field(max_length=intake.MOST_TEXTS)] = None
     urls: Annotated[list[PlainText] | None, Field(max_length=intake.MOST_ADDRESSES)] = None
+
+
+class RetryIn(Shape):
+    """How a failed document is to be tried again."""
+
+    password: Annotated[PlainText, Field(min_length=1, max_length=LONGEST_PASSWORD, repr=False)] | None = Field(
+        None, description="opens the file; kept sealed until it has been read", repr=False
+    )
 
 
 class ProblemView(View):
@@ -296,9 +305,12 @@ async def delete(context: ContextDep, actor: ActorDep, document_id: UUID) -> Non
 
 
 @router.post("/documents/{document_id}/retry", status_code=202)
-async def retry(context: ContextDep, actor: ActorDep, document_id: UUID) -> DocumentView:
-    """Read a failed document again."""
-    return DocumentView.model_validate(await documents.retry_document(context, actor, document_id))
+async def retry(
+    context: ContextDep, actor: ActorDep, document_id: UUID, body: Annotated[RetryIn | None, Body()] = None
+) -> DocumentView:
+    """Read a failed document again; one that failed with `password_needed` or `password_wrong` takes a password."""
+    password = body.password if body else None
+    return DocumentView.model_validate(await documents.retry_document(context, actor, document_id, password=password))
 
 
 @router.get("/documents/{document_id}/passages")

@@ -54,6 +54,8 @@ STATUS: dict[str, int] = {
     "unreadable": 422,
     "damaged_file": 422,
     "encrypted_file": 422,
+    "password_needed": 422,
+    "password_wrong": 422,
     "empty_file": 422,
     "no_text": 422,
     "mislabelled_file": 422,

@@ -48,6 +48,8 @@ _BY_EXTENSION = {extension: row.format for row in SUPPORTED for extension in row
 _BY_MEDIA_TYPE = {media_type: row.format for row in SUPPORTED for media_type in row.media_types}
 _LABELS = {row.format: row.label for row in SUPPORTED}
 
+OFFICE = frozenset({Format.DOCX})  # those that a password packs into an OLE file
+OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PDF_MAGIC = re.compile(rb"%PDF-\d")
 _HTML_MAGIC = re.compile(
     rb"\s*(?:<!--.{0,500}?-->\s*)*(?:<\?xml[^>]{0,200}>\s*)?(?:<!doctype\s+html|<html[\s>])", re.I | re.S
@@ -55,7 +57,7 @@ _HTML_MAGIC = re.compile(
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _FOREIGN_MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office file (.doc, .xls or .ppt)"),
+    (OLE_MAGIC, "an old Office file (.doc, .xls or .ppt)"),
     (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"GIF8", "a GIF picture"),
@@ -136,8 +138,8 @@ def _agreed(seen: Format, named: Format | None, filename: str) -> Format:
 
 
 def _foreign(head: bytes, named: Format | None) -> str:
-    if named is Format.DOCX and head.startswith(_FOREIGN_MAGIC[0][0]):
-        return ""  # an encrypted docx is packed like an old Office file: its parser tells them apart
+    if named in OFFICE and head.startswith(OLE_MAGIC):
+        return ""  # an encrypted one is packed like an old Office file: opening it tells them apart
     for magic, what in _FOREIGN_MAGIC:
         if head.startswith(magic):
             return what

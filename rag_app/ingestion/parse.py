@@ -1,29 +1,26 @@
 """Reads one file of any supported format into text with structure. Synchronous; meant for a child process."""
 
 from dataclasses import replace
-from pathlib import Path
 
-from rag_app.errors import DamagedFile, DocumentFailed, EmptyFile, TooMuchContent
+from rag_app.errors import DamagedFile, EmptyFile, TooMuchContent
 from rag_app.ingestion.draft import MAX_CHARS
-from rag_app.ingestion.formats import HEAD_BYTES, Format, sniff
+from rag_app.ingestion.formats import HEAD_BYTES, OFFICE, OLE_MAGIC, Format, sniff
+from rag_app.ingestion.original import Original, content_of, head_of, size_of
 from rag_app.ingestion.parsed import ParsedDocument
 
 MAX_TEXT_BYTES = 100_000_000
 
 
-def parse(path: Path, *, filename: str, media_type: str | None = None) -> ParsedDocument:
+def parse(
+    path: Original, *, filename: str, media_type: str | None = None, password: str | None = None
+) -> ParsedDocument:
     """The document with text, blocks, pages, title, language and metadata.
 
     Raises a subclass of DocumentFailed (or UnsupportedType) whose message a person understands.
     """
+    kind = sniff(filename, media_type, head_of(path, HEAD_BYTES))
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as problem:
-        raise DocumentFailed("The stored file cannot be opened.") from problem
-    kind = sniff(filename, media_type, head)
-    try:
-        parsed = _parse_as(kind, path)
+        parsed = _parse_as(kind, _unlocked(kind, path, password), password)
     except RecursionError as problem:
         raise DamagedFile("The file is nested too deeply to be read.") from problem
     if not parsed.text.strip():
@@ -34,12 +31,21 @@ def parse(path: Path, *, filename: str, media_type: str | None = None) -> Parsed
     return replace(parsed, language=_language(parsed), metadata=metadata)
 
 
-def _parse_as(kind: Format, path: Path) -> ParsedDocument:
+def _unlocked(kind: Format, path: Original, password: str | None) -> Original:
+    """The document itself where an Office file with a password is packed around it."""
+    if kind in OFFICE and head_of(path, len(OLE_MAGIC)) == OLE_MAGIC:
+        from rag_app.ingestion.office_password import unlocked
+
+        return unlocked(path, password)
+    return path
+
+
+def _parse_as(kind: Format, path: Original, password: str | None) -> ParsedDocument:
     # Each parser is imported when it is first needed: a warm child that reads text stays small.
     if kind is Format.PDF:
         from rag_app.ingestion.pdf import parse_pdf
 
-        return parse_pdf(path)
+        return parse_pdf(path, password)
     if kind is Format.DOCX:
         from rag_app.ingestion.docx import parse_docx
 
@@ -47,14 +53,14 @@ def _parse_as(kind: Format, path: Path) -> ParsedDocument:
     return _parse_text(kind, path)
 
 
-def _parse_text(kind: Format, path: Path) -> ParsedDocument:
+def _parse_text(kind: Format, path: Original) -> ParsedDocument:
     from rag_app.ingestion.encoding import decode
 
-    if path.stat().st_size > MAX_TEXT_BYTES:
+    if size_of(path) > MAX_TEXT_BYTES:
         raise TooMuchContent(
             f"Text files of more than {MAX_TEXT_BYTES // 1_000_000} MB cannot be read: split the file."
         )
-    text = decode(path.read_bytes(), html=kind is Format.HTML)
+    text = decode(content_of(path), html=kind is Format.HTML)
     if kind is Format.HTML:
         from rag_app.ingestion.html import parse_html
 

@@ -51,8 +51,9 @@ class ParsedDocument:
     title: str = ""
     language: str = ""  # ISO 639-1, "" = unknown
     metadata: dict[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # sentences for people: what was left out
     places: tuple[PlaceSpan, ...] = ()
+    scans: tuple[int, ...] = ()  # pages without a text layer, which OCR might read
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from rag_app.errors import ParserMemory, RagError
 from rag_app.ingestion.language import detect
 from rag_app.ingestion.parse import parse
-from rag_app.ingestion.parsed import ParsedDocument
+from rag_app.ingestion.parsed_wire import packed, refusal
 
 _LENGTH = struct.Struct(">I")
 _CLONE_NEWNET = 0x40000000
@@ -58,13 +58,22 @@ def main() -> None:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     try:
-        parsed = parse(Path(request["path"]), filename=request["filename"], media_type=request["media_type"])
-        answer: dict[str, Any] = {"document": _packed(parsed)}
+        answer = _done(request)
     except MemoryError:
         answer = {"error": ParserMemory.code, "message": ParserMemory().message}
     except RagError as problem:
-        answer = {"error": problem.code, "message": problem.message}
+        answer = refusal(problem)
     return {**answer, "parse_ms": (time.perf_counter() - started) * 1000}
+
+
+def _done(request: dict[str, Any]) -> dict[str, Any]:
+    parsed = parse(
+        Path(request["path"]),
+        filename=request["filename"],
+        media_type=request["media_type"],
+        password=request["password"],
+    )
+    return {"document": packed(parsed)}
 
 
 def _last_words(
@@ -75,19 +84,6 @@ def _last_words(
     place = traceback.extract_tb(trace)[-1] if trace is not None else None
     where = f"{Path(place.filename).name}:{place.lineno}" if place is not None else ""
     _write(replies, {"crash": f"{kind.__name__} {where}".strip()})
-
-
-def _packed(parsed: ParsedDocument) -> dict[str, Any]:
-    return {
-        "text": parsed.text,
-        "blocks": [[each.kind, each.char_from, each.char_to, each.level, each.header_to] for each in parsed.blocks],
-        "pages": [[each.page, each.char_from, each.char_to] for each in parsed.pages],
-        "title": parsed.title,
-        "language": parsed.language,
-        "metadata": parsed.metadata,
-        "warnings": list(parsed.warnings),
-        "places": [[each.char_from, each.char_to, each.place] for each in parsed.places],
-    }
 
 
 def _import_parsers() -> None:

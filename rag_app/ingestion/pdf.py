@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from rag_app.errors import DamagedFile, EncryptedFile, NoText, TooMuchContent
+from rag_app.errors import DamagedFile, EncryptedFile, PasswordNeeded, PasswordWrong, TooMuchContent
 from rag_app.ingestion.draft import MAX_CHARS, Draft, one_line
+from rag_app.ingestion.original import Original
 from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.pdf_layout import PageContent, plain, write_pages
 from rag_app.ingestion.pdf_page import read_page
+from rag_app.ingestion.pdf_scan import Look, left_out, look_of, no_text, unread_pages
 
 MAX_PAGES = 10_000
 _MAX_OUTLINE = 5_000
@@ -33,57 +35,77 @@ _FIELDS = {
 _DATE = re.compile(r"^D?:?(\d{4})(\d\d)?(\d\d)?")
 
 
-def parse_pdf(path: Path) -> ParsedDocument:
-    """Text with pages, headings, lists and tables. Raises EncryptedFile, DamagedFile, NoText, TooMuchContent."""
+def parse_pdf(path: Original, password: str | None = None) -> ParsedDocument:
+    """Text with pages, headings, lists and tables.
+
+    Raises PasswordNeeded, PasswordWrong, EncryptedFile, DamagedFile, NoText, TooMuchContent.
+    """
     try:
-        document = pypdfium2.PdfDocument(path)
-    except pypdfium2.PdfiumError as problem:
-        if pdfium.FPDF_GetLastError() == pdfium.FPDF_ERR_PASSWORD or "password" in str(problem).lower():
-            raise EncryptedFile() from problem
-        return _by_fallback(path)
+        document = open_pdf(path, password)
+    except pypdfium2.PdfiumError:
+        return _by_fallback(path, password)
     try:
-        return _parse(document, path)
+        return _parse(document, path, password)
     finally:
         document.close()
 
 
-def _parse(document: Any, path: Path) -> ParsedDocument:
+def open_pdf(path: Original, password: str | None) -> Any:
+    """The opened document. Raises PasswordNeeded, PasswordWrong, EncryptedFile, and PdfiumError when it is damaged."""
+    try:
+        return pypdfium2.PdfDocument(path, password=password)
+    except pypdfium2.PdfiumError as problem:
+        reason = pdfium.FPDF_GetLastError()
+        if reason == pdfium.FPDF_ERR_PASSWORD or "password" in str(problem).lower():
+            raise (PasswordNeeded() if password is None else PasswordWrong()) from problem
+        if reason == pdfium.FPDF_ERR_SECURITY:
+            raise EncryptedFile() from problem
+        raise
+
+
+def _parse(document: Any, path: Original, password: str | None) -> ParsedDocument:
     count = len(document)
     if count == 0:
         raise DamagedFile("The PDF has no pages.")
     if count > MAX_PAGES:
         raise TooMuchContent(f"The PDF has {count:,} pages, more than the {MAX_PAGES:,} that can be read: split it.")
     unread: list[int] = []
-    pages = list(_pages(document, count, unread))
+    looks: list[Look] = []
+    pages = list(_pages(document, count, unread, looks))
     if len(unread) == count:
-        return _by_fallback(path)
+        return _by_fallback(path, password)
     draft = Draft()
     guess = write_pages(pages, draft, _outline(document))
     if not len(draft):
-        raise NoText()
+        raise no_text(looks)
     metadata = _metadata(document)
     warnings = (
         [f"{len(unread)} of {count} pages are damaged and were left out (first: page {unread[0]})."] if unread else []
     )
-    scans = sum(not page.items for page in pages) - len(unread)
-    if scans > count / 2:
-        warnings.append(f"{scans} of {count} pages hold no text; they are probably scans.")
-    return draft.finish(title=_title(metadata, guess), metadata={**metadata, "pages": str(count)}, warnings=warnings)
+    parsed = draft.finish(
+        title=_title(metadata, guess),
+        metadata={**metadata, "pages": str(count)},
+        warnings=[*warnings, *left_out(looks)],
+    )
+    return replace(parsed, scans=tuple(unread_pages(looks)))
 
 
-def _pages(document: Any, count: int, unread: list[int]) -> Iterator[PageContent]:
+def _pages(document: Any, count: int, unread: list[int], looks: list[Look]) -> Iterator[PageContent]:
     chars = 0
     for number in range(count):
         try:
             page = document[number]
         except pypdfium2.PdfiumError:
             unread.append(number + 1)
+            looks.append("blank")
             yield PageContent(number + 1, 0.0, [])
             continue
         try:
             content = read_page(page, number + 1)
+            looks.append(look_of(page, content))
         except pypdfium2.PdfiumError:
             unread.append(number + 1)
+            looks.append("blank")
             content = PageContent(number + 1, 0.0, [])
         finally:
             page.close()
@@ -127,7 +149,7 @@ def _title(metadata: dict[str, str], guess: str) -> str:
     return title if good else guess
 
 
-def _by_fallback(path: Path) -> ParsedDocument:
+def _by_fallback(path: Original, password: str | None) -> ParsedDocument:
     from rag_app.ingestion.pdf_fallback import parse_with_pypdf  # slow to import and rarely needed
 
-    return parse_with_pypdf(path)
+    return parse_with_pypdf(path, password)

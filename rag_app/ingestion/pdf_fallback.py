@@ -1,13 +1,13 @@
 """Reads with pypdf the PDF files that pdfium refuses: plain text per page, no layout."""
 
 import logging
-from pathlib import Path
 
 from pypdf import PdfReader
 from pypdf.errors import DependencyError, DeprecationError, PyPdfError
 
-from rag_app.errors import DamagedFile, EncryptedFile, NoText, TooMuchContent
+from rag_app.errors import DamagedFile, EncryptedFile, NoText, PasswordNeeded, PasswordWrong, TooMuchContent
 from rag_app.ingestion.draft import Draft
+from rag_app.ingestion.original import Original
 from rag_app.ingestion.parsed import ParsedDocument
 
 MAX_PAGES = 2_000
@@ -29,14 +29,14 @@ _BROKEN = (
 )
 
 
-def parse_with_pypdf(path: Path) -> ParsedDocument:
-    """Text and pages. Raises EncryptedFile, DamagedFile, NoText or TooMuchContent."""
+def parse_with_pypdf(path: Original, password: str | None = None) -> ParsedDocument:
+    """Text and pages. Raises PasswordNeeded, PasswordWrong, EncryptedFile, DamagedFile, NoText or TooMuchContent."""
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     draft = Draft()
     try:
         reader = PdfReader(path, strict=False)
-        if reader.is_encrypted and not reader.decrypt(""):
-            raise EncryptedFile()
+        if reader.is_encrypted and not reader.decrypt(password or ""):
+            raise PasswordNeeded() if password is None else PasswordWrong()
         count = len(reader.pages)
         if count > MAX_PAGES:
             raise TooMuchContent()
@@ -48,7 +48,11 @@ def parse_with_pypdf(path: Path) -> ParsedDocument:
     except _BROKEN as problem:
         raise DamagedFile() from problem
     if not len(draft):
-        raise NoText() if count else DamagedFile("The PDF has no pages.")
+        raise (
+            NoText("The file is damaged, and what is left of it holds no text.")
+            if count
+            else DamagedFile("The PDF has no pages.")
+        )
     return draft.finish(warnings=["The file is damaged; its text was read without layout."])
 
 

@@ -37,6 +37,7 @@ class PageContent:
     number: int
     height: float
     items: list[Line | TableText]
+    junk: float = 0.0  # the share of its characters that have no meaning
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ def read_page(page: Any, number: int) -> PageContent:
         words = reader.words()
         fragments = fragments_of(words.words)
         tables = _tables(page, words, fragments)
-        return PageContent(number, words.height, _items(fragments, tables, reader))
+        return PageContent(number, words.height, _items(fragments, tables, reader), words.junk)
     finally:
         reader.close()
 

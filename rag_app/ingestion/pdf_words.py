@@ -58,6 +58,7 @@ class PageWords:
     height: float
     turn: int  # quarter turns from user space to upright, clockwise
     box: Corners  # of the page in user space
+    junk: float = 0.0  # the share of its characters that have no meaning: a font that does not tell its letters
 
 
 class PageReader:
@@ -84,7 +85,7 @@ class PageReader:
             )
         if turn % 2:
             width, height = height, width
-        return PageWords(raw, width, height, turn, (left, bottom, right, top))
+        return PageWords(raw, width, height, turn, (left, bottom, right, top), _junk_share(codes))
 
     def is_bold(self, index: int) -> bool:
         """Whether the glyph at `index` is set in a heavy font."""
@@ -140,6 +141,13 @@ class PageReader:
             return 0
         angles = [pdfium.FPDFText_GetCharAngle(self._text.raw, word.index) for word in sample]
         return round(float(median(angles)) / (math.pi / 2)) % 4
+
+
+def _junk_share(characters: str) -> float:
+    if not characters:
+        return 0.0
+    visible = len(characters) - characters.count(" ") - characters.count("\r") - characters.count("\n")
+    return len(_NO_GLYPH.findall(characters.translate(_BULLETS))) / max(1, visible)
 
 
 def upright(corners: Corners, turn: int, page: Corners) -> Corners:

@@ -10,11 +10,12 @@ from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.database.files import CHUNK
-from rag_app.errors import Conflict, NotFound, VersionGone
+from rag_app.errors import Conflict, InvalidInput, NotFound, PasswordNeeded, PasswordWrong, VersionGone
 from rag_app.retrieval.places import Place
 from rag_app.services.acceptance import INGEST, PRIORITY_FILE
 from rag_app.services.audit import record
 from rag_app.services.context import Context
+from rag_app.services.document_passwords import keep_password
 from rag_app.services.knowledge import VISIBLE, require_visible, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
@@ -58,6 +59,7 @@ _ORIGINAL = text(
 _MARK_DELETED = text(
     "UPDATE documents SET deleted_at = now(), updated_at = now() WHERE knowledge_base_id = :kb AND id = :id"
 )
+ASKING_FOR_A_PASSWORD = frozenset({PasswordNeeded.code, PasswordWrong.code})
 _LOCKED = text("SELECT id FROM documents WHERE knowledge_base_id = :kb AND id = :id FOR UPDATE")
 
 
@@ -313,12 +315,21 @@ def _text_name(title: str) -> str:
     return f"{safe[:80] or 'document'}.txt"
 
 
-async def retry_document(context: Context, actor: Actor, document_id: UUID) -> DocumentCard:
-    """Read a failed document again. Raises NotFound, and Conflict when it has not failed."""
+async def retry_document(
+    context: Context, actor: Actor, document_id: UUID, *, password: str | None = None
+) -> DocumentCard:
+    """Read a failed document again, with the password that it asked for if one is given.
+
+    Raises NotFound, Conflict when it has not failed, and InvalidInput for a password that it did not ask for.
+    """
     permit(actor, "document.add")
     async with context.transaction() as session:
         card = await _get(session, actor, document_id)
         await session.execute(_LOCKED, {"kb": card.knowledge_base_id, "id": document_id})
+        card = await _get(session, actor, document_id)
+        error = card.update.error if card.update else card.error
+        if password is not None and (error is None or error.code not in ASKING_FOR_A_PASSWORD):
+            raise InvalidInput("password: this document does not ask for one.", field="password")
         found = await session.execute(
             text(
                 "UPDATE versions v SET state = 'queued', phase = NULL, progress = 0, failures = 0, error_code = NULL, "
@@ -338,6 +349,9 @@ async def retry_document(context: Context, actor: Actor, document_id: UUID) -> D
             ),
             {"version": version_id},
         )
+        if password is not None:
+            wanted = {"knowledge_base_id": card.knowledge_base_id, "version_id": version_id}
+            await keep_password(session, context.keys, password, **wanted)
         arguments = {"knowledge_base_id": str(card.knowledge_base_id), "versions": [str(version_id)]}
         await context.queue.defer(INGEST, arguments, session=session, priority=PRIORITY_FILE)
         return await _get(session, actor, document_id)

@@ -9,7 +9,15 @@ from pypdf import PdfReader, PdfWriter
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-from rag_app.errors import DamagedFile, EncryptedFile, MislabelledFile, NoText, RagError, TooMuchContent
+from rag_app.errors import (
+    DamagedFile,
+    MislabelledFile,
+    NoText,
+    PasswordNeeded,
+    PasswordWrong,
+    RagError,
+    TooMuchContent,
+)
 from rag_app.ingestion import pdf
 from rag_app.ingestion.parse import parse
 from rag_app.ingestion.parsed import ParsedDocument
@@ -256,8 +264,12 @@ def encrypted(source: Path, target: Path, password: str) -> Path:
 
 def test_only_a_password_that_is_needed_stops_reading(report: Path, tmp_path: Path) -> None:
     assert "ferries" in parse(encrypted(report, tmp_path / "open.pdf", ""), filename="open.pdf").text
-    with pytest.raises(EncryptedFile):
-        parse(encrypted(report, tmp_path / "shut.pdf", "secret"), filename="shut.pdf")
+    shut = encrypted(report, tmp_path / "shut.pdf", "secret")
+    with pytest.raises(PasswordNeeded, match="enter the password"):
+        parse(shut, filename="shut.pdf")
+    with pytest.raises(PasswordWrong):
+        parse(shut, filename="shut.pdf", password="guess")
+    assert "ferries" in parse(shut, filename="shut.pdf", password="secret").text
 
 
 def test_a_scan_holds_no_text(tmp_path: Path) -> None:
