@@ -41,6 +41,7 @@ class Answer:
     lost_rows: int = 0  # so many embeddings are left out
     bad_number: bool = False  # the first embedding holds NaN
     location: str | None = None  # answers with a redirect there
+    results: list[Body] | None = None  # of a reranking, as they are; None = by words shared with the query
 
     def chunks(self) -> Iterator[str]:
         """The text in the pieces in which it is sent."""
@@ -95,6 +96,7 @@ def unknown_model(name: str = "nothing") -> Answer:
     return Answer(status=404, error=_error(f"The model `{name}` does not exist.", "model_not_found"))
 
 
+RERANK_PATHS = ("/v1/rerank", "/rerank", "/v2/rerank")
 MARKERS: dict[str, Answer] = {
     "good": Answer("The answer stands in the document [1]."),
     "missing": Answer("The answer stands in the document."),
@@ -194,7 +196,7 @@ class ProviderDouble:
             return await _send(writer, {"models": [{"name": name, "model": name} for name in self.ollama_models]})
         if path == "/v1/models":
             return await _send(writer, {"object": "list", "data": [{"id": each} for each in self.models]})
-        if path not in ("/v1/chat/completions", "/v1/embeddings"):
+        if path not in ("/v1/chat/completions", "/v1/embeddings", *RERANK_PATHS):
             return await _send(writer, {"error": _error(f"no such path: {path}", "not_found")}, status=404)
         answer = self._next(request)
         if answer.stall == "before" or answer.first_token_delay_s:
@@ -206,6 +208,8 @@ class ProviderDouble:
             return await _send(writer, {}, status=307, headers={"Location": answer.location})
         if answer.status != 200:
             return await _send(writer, {"error": answer.error}, status=answer.status, headers=answer.headers)
+        if path in RERANK_PATHS:
+            return await _send(writer, _reranked(request.body, answer))
         if path == "/v1/embeddings":
             return await _send(writer, self._embeddings(request.body, answer))
         if request.body.get("stream"):
@@ -318,6 +322,18 @@ def _usage(answer: Answer) -> Body | None:
         "completion_tokens": answer.usage[1],
         "total_tokens": sum(answer.usage),
     }
+
+
+def _reranked(body: Body, answer: Answer) -> Body:
+    """In the wire format of Cohere and Jina, best first."""
+    if answer.results is not None:
+        return {"id": "r1", "results": answer.results}
+    asked = set(re.findall(r"\w+", str(body["query"]).lower()))
+    scored = [
+        {"index": place, "relevance_score": len(asked & set(re.findall(r"\w+", str(text).lower()))) / len(asked)}
+        for place, text in enumerate(body["documents"])
+    ]
+    return {"id": "r1", "results": sorted(scored, key=lambda each: -float(each["relevance_score"]))}
 
 
 def _completion(body: Body, answer: Answer) -> Body:

@@ -24,6 +24,7 @@ from rag_app.api import (
     people,
     search,
     tasks,
+    traces,
 )
 from rag_app.api.description import DescribedApi, reference_page
 from rag_app.api.errors import install_error_handlers
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     bots.router,
     chat.router,
     messages.router,
+    traces.router,
     conversations.router,
     tasks.router,
     models.router,

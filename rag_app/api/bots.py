@@ -9,6 +9,7 @@ from pydantic import Field
 
 from rag_app.api.dependencies import ActorDep, ContextDep, PageDep
 from rag_app.api.idempotency import IdempotentRoute
+from rag_app.api.retrieval_shapes import RetrievalIn, RetrievalView, changes_of
 from rag_app.api.shapes import Listing, PlainText, Shape, ShortText, View, listing
 from rag_app.services import bots
 from rag_app.services.bots import NewBot
@@ -35,6 +36,7 @@ class BotCreate(Shape):
     knowledge_base_ids: KnowledgeBases = Field(default_factory=list)
     memory: bool = True
     suggested_questions: Suggestions = Field(default_factory=list)
+    retrieval: RetrievalIn = Field(default_factory=RetrievalIn)
 
 
 class BotUpdate(Shape):
@@ -49,6 +51,7 @@ class BotUpdate(Shape):
     knowledge_base_ids: KnowledgeBases | None = None
     memory: bool | None = None
     suggested_questions: Suggestions | None = None
+    retrieval: RetrievalIn | None = None
 
 
 class BotView(View):
@@ -64,6 +67,7 @@ class BotView(View):
     temperature: float | None
     memory: bool
     suggested_questions: list[str]
+    retrieval: RetrievalView
     knowledge_base_ids: list[UUID]
     created_at: datetime
     updated_at: datetime
@@ -75,7 +79,8 @@ _MAY_BE_NULL = frozenset({"model", "fallback_model", "temperature"})
 @router.post("/bots", status_code=201)
 async def create(context: ContextDep, actor: ActorDep, body: BotCreate) -> BotView:
     """Make a bot."""
-    return BotView.model_validate(await bots.create_bot(context, actor, NewBot(**body.model_dump())))
+    wanted = body.model_dump() | {"retrieval": changes_of(body.retrieval)}
+    return BotView.model_validate(await bots.create_bot(context, actor, NewBot(**wanted)))
 
 
 @router.get("/bots")
@@ -95,6 +100,8 @@ async def update(context: ContextDep, actor: ActorDep, bot_id: UUID, body: BotUp
     """Change a bot."""
     sent = body.model_dump(exclude_unset=True)
     changes = {name: value for name, value in sent.items() if value is not None or name in _MAY_BE_NULL}
+    if body.retrieval is not None:
+        changes["retrieval"] = changes_of(body.retrieval)
     return BotView.model_validate(await bots.update_bot(context, actor, bot_id, changes))
 
 

@@ -8,8 +8,10 @@ from pydantic import Field
 
 from rag_app.api.dependencies import ActorDep, ContextDep
 from rag_app.api.idempotency import IdempotentRoute
+from rag_app.api.retrieval_shapes import RerankIn
 from rag_app.api.shapes import PLACE, PlainText, Shape, View
 from rag_app.retrieval.passages import Mode
+from rag_app.services.retrieval_settings import RerankSettings
 from rag_app.services.search import LONGEST_QUERY, MOST_RESULTS, Query, search_knowledge_base
 from rag_app.services.wire import passage_json
 
@@ -23,7 +25,9 @@ class SearchIn(Shape):
     query: Annotated[PlainText, Field(min_length=1, max_length=LONGEST_QUERY)]
     limit: Annotated[int, Field(ge=1, le=MOST_RESULTS)] = 10
     mode: Mode = "hybrid"
-    rerank: Annotated[bool, Field(description="no reranker is installed yet; asking for one gives a warning")] = False
+    rerank: Annotated[
+        bool | RerankIn, Field(description="true = with the reranker of the knowledge base's own bot, if it has one")
+    ] = False
     filter: Annotated[dict[str, Any], Field(description="equality per metadata key; a list means any of it")] = Field(
         default_factory=dict
     )
@@ -71,10 +75,10 @@ class SearchOut(View):
 async def search(context: ContextDep, actor: ActorDep, knowledge_base_id: UUID, body: SearchIn) -> SearchOut:
     """Find passages."""
     query = Query(body.query, body.limit, body.mode, body.filter)
-    found = await search_knowledge_base(context, actor, knowledge_base_id, query)
-    warnings = [*found.warnings, *(["rerank: no reranker is configured"] if body.rerank else [])]
+    rerank = body.rerank if isinstance(body.rerank, bool) else RerankSettings(**body.rerank.model_dump())
+    found = await search_knowledge_base(context, actor, knowledge_base_id, query, rerank=rerank)
     return SearchOut(
         passages=[PassageView(**passage_json(each)) for each in found.passages],
-        warnings=warnings,
+        warnings=list(found.warnings),
         timings_ms={step: found.timings_ms.get(step) for step in STEPS},
     )

@@ -105,14 +105,15 @@ async def _answerable_parts(run: Progress, found: LookedUp) -> tuple[tuple[str, 
     """The parts that the passages are likely to answer; all of them count when a hop found more."""
     default = SAY_NO_BELOW_WITH_MODEL if run.complete else SAY_NO_BELOW
     bar = default if run.request.minimum_evidence is None else run.request.minimum_evidence
-    likely = [await asyncio.to_thread(_probability, query.text, result) for query, result in run.trace.searches]
+    likely = [await asyncio.to_thread(probability, query.text, result) for query, result in run.trace.searches]
     run.trace.probability, run.trace.bar = max(likely, default=0.0), bar
     if len(found.parts) < len(found.results) and run.trace.probability >= bar:
         return found.parts
     return tuple(part for part, value in zip(found.parts, likely, strict=False) if value >= bar)
 
 
-def _probability(query: str, result: SearchResult) -> float:
+def probability(query: str, result: SearchResult) -> float:
+    """Of these passages answering the question, 0..1; none answer nothing."""
     return answerable(query, result) if result.passages else 0.0
 
 

@@ -1,35 +1,25 @@
 """Asks a bot: starts a run, follows it, stops it, makes an answer anew."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.chat.answer import answer
-from rag_app.chat.events import Event
 from rag_app.chat.history import Turn
-from rag_app.chat.request import EXTRACTIVE, AnswerRequest, Engine
 from rag_app.database.columns import new_id, now
 from rag_app.database.conversations import Conversation, Message
 from rag_app.errors import Busy, Conflict, InvalidInput, NotFound, StreamExpired
-from rag_app.providers.completion_types import CompletionChunk, CompletionRequest
-from rag_app.providers.completions import complete
-from rag_app.providers.local_embedder import NAME as BUNDLED
-from rag_app.retrieval.passages import SearchResult
+from rag_app.services.answering import Asked, events_of
 from rag_app.services.bots import BotCard, get_bot
 from rag_app.services.context import Context
-from rag_app.services.embedding import Vectors, embed_texts, workspace_keyring
-from rag_app.services.exact_pages import with_exact_pages
 from rag_app.services.permissions import Actor, permit
 from rag_app.services.run_registry import Numbered, Run
 from rag_app.services.runs import start_run
-from rag_app.services.search import Query, search_passages
 from rag_app.services.wire import ENDS, Json
 
 LONGEST_MESSAGE = 20_000
@@ -37,9 +27,6 @@ REMEMBERED_TURNS = 20
 STREAM_KEPT_S = 15 * 60
 POLL_S = 0.2
 READING_EVERY_S = 5.0
-
-# What neither Postgres nor UTF-8 can hold, though a model may say it.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 _OWN = text(
     "SELECT c.id, c.bot_id FROM conversations c WHERE c.id = :id AND c.user_id = :user AND c.workspace_id = :workspace"
@@ -60,7 +47,6 @@ _EVENTS_AFTER = text(
 _READING = text("UPDATE messages SET last_reader_at = now() WHERE id = :id AND status = 'running'")
 _STATUS = text("SELECT status FROM messages WHERE id = :id")
 _STOP = text("UPDATE messages SET stop_requested = true WHERE id = :id AND status = 'running'")
-_DEFAULT_MODEL = text("SELECT default_chat_model FROM workspaces WHERE id = :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,45 +270,6 @@ async def _history(session: AsyncSession, conversation_id: UUID, *, before: Mess
 
 def _start(context: Context, actor: Actor, bot: BotCard, turn: _Turn) -> None:
     """Nothing is waited for between the commit and here, so that no answer stands in the tables without its run."""
-    start_run(context, Run(turn.message_id, turn.conversation_id), _events(context, actor, bot, turn))
-
-
-async def _events(context: Context, actor: Actor, bot: BotCard, turn: _Turn) -> AsyncGenerator[Event, None]:
-    async with context.transaction() as session:
-        default = (await session.execute(_DEFAULT_MODEL, {"id": actor.workspace_id})).scalar_one_or_none()
-    model = bot.model or default or context.settings.chat_model
-    request = AnswerRequest(
-        question=turn.question,
-        history=turn.history,
-        instructions=bot.instructions,
-        model=model,
-        fallback_model=bot.fallback_model,
-        temperature=bot.temperature,
-        language=turn.language,
-        has_knowledge=bot.has_knowledge,
-        memory=bot.memory,
-    )
-    engine = await _engine(context, actor, bot, model)
-    async with context.runs.turn(actor.user_id), aclosing(with_exact_pages(context, answer(request, engine))) as events:
-        async for event in events:
-            yield event
-
-
-async def _engine(context: Context, actor: Actor, bot: BotCard, model: str) -> Engine:
-    async def look_up(query: str, limit: int) -> SearchResult:
-        return await search_passages(context, actor, bot.knowledge_base_ids, Query(query, limit))
-
-    async def embed(texts: list[str]) -> Vectors:
-        # Hundreds of words and sentences per answer: always the bundled model, never a provider's.
-        return await embed_texts(context, actor.workspace_id, BUNDLED, texts, purpose="query")
-
-    if model == EXTRACTIVE:
-        return Engine(look_up, None, embed)
-    keys = await workspace_keyring(context, actor.workspace_id)
-
-    async def write(request: CompletionRequest) -> AsyncGenerator[CompletionChunk, None]:
-        async with aclosing(complete(request, keys)) as chunks:
-            async for chunk in chunks:
-                yield replace(chunk, text=_UNSTORABLE.sub("\ufffd", chunk.text)) if chunk.text else chunk
-
-    return Engine(look_up, write, embed)
+    run = Run(turn.message_id, turn.conversation_id)
+    asked = Asked(turn.question, turn.history, turn.language)
+    start_run(context, run, events_of(context, actor, bot, asked, trace=run.trace))

@@ -21,6 +21,7 @@ from rag_app.services.context import Context
 from rag_app.services.knowledge import VISIBLE, clean_name, require_visible, visibility, visible_ids
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
+from rag_app.services.retrieval_settings import RetrievalSettings, settings_of, with_changes
 
 LONGEST_INSTRUCTIONS = 20_000
 LONGEST_SLUG = 60
@@ -32,7 +33,7 @@ _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 # another bot it is not named. What such a bot says to them comes from the rest alone.
 _CARDS = f"""
 SELECT b.id, b.name, b.slug, b.public_id, b.instructions, b.model, b.fallback_model, b.temperature, b.memory,
-       b.suggested_questions, b.implicit_knowledge_base_id, b.created_at, b.updated_at,
+       b.suggested_questions, b.retrieval, b.implicit_knowledge_base_id, b.created_at, b.updated_at,
        b.implicit_knowledge_base_id IS NOT NULL
            OR EXISTS (SELECT FROM bot_knowledge_bases x WHERE x.bot_id = b.id) AS has_knowledge,
        ARRAY(SELECT k.id FROM knowledge_bases k WHERE {VISIBLE} AND (k.id = b.implicit_knowledge_base_id OR k.id IN (
@@ -71,6 +72,7 @@ class BotCard:
     temperature: float | None
     memory: bool
     suggested_questions: tuple[str, ...]
+    retrieval: RetrievalSettings
     knowledge_base_ids: tuple[UUID, ...]
     has_knowledge: bool  # also when this person may see none of it
     is_implicit: bool
@@ -91,12 +93,14 @@ class NewBot:
     memory: bool = True
     knowledge_base_ids: Sequence[UUID] = ()
     suggested_questions: Sequence[str] = field(default_factory=tuple)
+    retrieval: Mapping[str, Any] = field(default_factory=dict)  # what differs from the defaults
 
 
 def _card(row: RowMapping) -> BotCard:
     values = dict(row)
     implicit = values.pop("implicit_knowledge_base_id")
     values["suggested_questions"] = tuple(values["suggested_questions"])
+    values["retrieval"] = settings_of(values["retrieval"])
     values["knowledge_base_ids"] = tuple(values["knowledge_base_ids"])
     return BotCard(**values, is_implicit=implicit is not None)
 
@@ -107,6 +111,7 @@ async def create_bot(context: Context, actor: Actor, new: NewBot) -> BotCard:
     name = clean_name(new.name)
     slug = _checked_slug(new.slug) if new.slug else None
     check_bot({"instructions": new.instructions, "temperature": new.temperature})
+    retrieval = with_changes({}, new.retrieval)
     try:
         async with context.transaction() as session:
             bot = Bot(
@@ -120,6 +125,7 @@ async def create_bot(context: Context, actor: Actor, new: NewBot) -> BotCard:
                 temperature=new.temperature,
                 memory=new.memory,
                 suggested_questions=list(new.suggested_questions)[:MOST_SUGGESTIONS],
+                retrieval=retrieval,
             )
             session.add(bot)
             await session.flush()
@@ -189,6 +195,14 @@ async def implicit_bot(context: Context, actor: Actor, knowledge_base_id: UUID) 
     return _card(row)
 
 
+async def own_bot(context: Context, actor: Actor, knowledge_base_id: UUID) -> BotCard | None:
+    """The bot of a knowledge base if it was needed before and the actor may see it."""
+    async with context.transaction() as session:
+        found = await session.execute(_IMPLICIT, {**visibility(actor), "kb": knowledge_base_id})
+        row = found.mappings().one_or_none()
+    return _card(row) if row else None
+
+
 async def update_bot(context: Context, actor: Actor, bot_id: UUID, changes: Mapping[str, Any]) -> BotCard:
     """Change fields of a bot. Raises NotFound, Conflict, InvalidInput."""
     permit(actor, "bot.edit")
@@ -204,6 +218,8 @@ async def update_bot(context: Context, actor: Actor, bot_id: UUID, changes: Mapp
                     bot.name = clean_name(value)
                 elif name == "slug":
                     bot.slug = _checked_slug(value)
+                elif name == "retrieval":
+                    bot.retrieval = with_changes(bot.retrieval, value)
                 else:
                     setattr(bot, name, value)
             bot.updated_at = now()

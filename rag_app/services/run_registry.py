@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from rag_app.chat.trace import AnswerTrace
 from rag_app.services.wire import ENDS, Json
 
 Numbered = tuple[int, str, Json]
@@ -23,6 +24,7 @@ class Run:
     message_id: UUID
     conversation_id: UUID
     events: list[Numbered] = field(default_factory=list)
+    trace: AnswerTrace = field(default_factory=AnswerTrace)
     flushed: int = 0
     readers: int = 0
     stopping: bool = False

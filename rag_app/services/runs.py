@@ -40,6 +40,11 @@ UPDATE messages SET status = :status, text = :text, citations = :citations, abst
 WHERE id = :message AND status = 'running'
 """
 )
+_KEEP_TRACE = text(
+    "INSERT INTO message_traces (message_id, workspace_id, data, at) "
+    "SELECT m.id, m.workspace_id, CAST(:data AS jsonb), now() FROM messages m WHERE m.id = :message FOR KEY SHARE "
+    "ON CONFLICT DO NOTHING"
+)
 _TOUCH = text("UPDATE conversations SET updated_at = now() WHERE id = :conversation")
 _ABANDONED = text(
     "SELECT id, conversation_id FROM messages WHERE status = 'running' "
@@ -117,11 +122,13 @@ async def _finish(context: Context, run: Run, status: str) -> None:
 
 async def _write_end(context: Context, run: Run, status: str) -> None:
     values = {"message": run.message_id, "status": status, **_outcome(run)}
+    trace = dumps(run.trace.as_json())
     for pause in (0.2, 1.0, 3.0, 0.0):  # the database may be restarting just now
         try:
             async with context.transaction() as session:
                 await _append(session, run, run.events[run.flushed :])
                 await session.execute(_FINISH, values)
+                await session.execute(_KEEP_TRACE, {"message": run.message_id, "data": trace})
                 await session.execute(_TOUCH, {"conversation": run.conversation_id})
             return
         except RagError as problem:

@@ -8,15 +8,20 @@ from uuid import UUID
 from rag_app.errors import InvalidInput
 from rag_app.providers.embeddings import dense_weight
 from rag_app.retrieval.passages import Mode, SearchResult
+from rag_app.retrieval.rerank import Reranker
 from rag_app.retrieval.scope import Embedder, Scope
 from rag_app.retrieval.search import search
+from rag_app.services.bots import own_bot
 from rag_app.services.context import Context
 from rag_app.services.embedding import Vectors, embed_texts
 from rag_app.services.permissions import Actor, permit
+from rag_app.services.reranking import chat_model, reranker_of
+from rag_app.services.retrieval_settings import RerankSettings
 from rag_app.telemetry import search_seconds
 
 LONGEST_QUERY = 4000
 MOST_RESULTS = 100
+NO_RERANKER = "rerank: no reranker is configured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +32,44 @@ class Query:
     limit: int = 10
     mode: Mode = "hybrid"
     filter: Mapping[str, Any] = field(default_factory=dict)
+    dense_weight: float | None = None  # None = that of the embedding model
+    reranker: Reranker | None = None
+    explain: bool = False
 
 
-async def search_knowledge_base(context: Context, actor: Actor, knowledge_base_id: UUID, query: Query) -> SearchResult:
-    """Passages of one knowledge base, best first. Raises NotFound, InvalidInput."""
+async def search_knowledge_base(
+    context: Context, actor: Actor, knowledge_base_id: UUID, query: Query, *, rerank: bool | RerankSettings = False
+) -> SearchResult:
+    """Passages of one knowledge base, best first. Raises NotFound, InvalidInput.
+
+    `rerank` True takes the reranker of the knowledge base's own bot; where there is none, a warning says so.
+    """
     permit(actor, "search")
     check_query(query)
-    scope = _scope(context, actor, [knowledge_base_id], query)
-    return await _measured(context, query, replace(scope, must_exist=True))
+    warnings: list[str] = []
+    if rerank:
+        reranker = await _reranker(context, actor, knowledge_base_id, None if rerank is True else rerank)
+        query = replace(query, reranker=reranker)
+        warnings = [] if reranker else [NO_RERANKER]
+    scope = scope_of(context, actor, [knowledge_base_id], query)
+    found = await _measured(context, query, replace(scope, must_exist=True))
+    return replace(found, warnings=(*found.warnings, *warnings)) if warnings else found
+
+
+async def _reranker(
+    context: Context, actor: Actor, knowledge_base_id: UUID, wanted: RerankSettings | None
+) -> Reranker | None:
+    bot = await own_bot(context, actor, knowledge_base_id)
+    settings = wanted or (bot.retrieval.rerank if bot else None)
+    model = await chat_model(context, actor.workspace_id, bot)
+    return await reranker_of(context, actor.workspace_id, settings, chat_model=model, note=lambda _: None)
 
 
 async def search_passages(
     context: Context, actor: Actor, knowledge_base_ids: Sequence[UUID], query: Query
 ) -> SearchResult:
     """Passages of some knowledge bases. Those that the actor may not see are left out inside the SQL."""
-    return await _measured(context, query, _scope(context, actor, knowledge_base_ids, query))
+    return await _measured(context, query, scope_of(context, actor, knowledge_base_ids, query))
 
 
 async def _measured(context: Context, query: Query, scope: Scope) -> SearchResult:
@@ -52,12 +80,14 @@ async def _measured(context: Context, query: Query, scope: Scope) -> SearchResul
     return result
 
 
-def _scope(context: Context, actor: Actor, knowledge_base_ids: Sequence[UUID], query: Query) -> Scope:
+def scope_of(context: Context, actor: Actor, knowledge_base_ids: Sequence[UUID], query: Query) -> Scope:
+    """Where this person searches, and how."""
+
     def embedder(model: str) -> Embedder:
         async def embed(texts: list[str]) -> Vectors:
             return await embed_texts(context, actor.workspace_id, model, texts, purpose="query")
 
-        return Embedder(embed, dense_weight(model))
+        return Embedder(embed, dense_weight(model) if query.dense_weight is None else query.dense_weight)
 
     return Scope(
         workspace_id=actor.workspace_id,
@@ -68,6 +98,8 @@ def _scope(context: Context, actor: Actor, knowledge_base_ids: Sequence[UUID], q
         mode=query.mode,
         filter=query.filter,
         embedder=embedder,
+        reranker=query.reranker,
+        explain=query.explain,
     )
 
 

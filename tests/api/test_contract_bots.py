@@ -16,7 +16,7 @@ OPEN = "The refund is paid to the original card within five working days."
 SECRET = "The secret bonus of the board is paid to the original card within nine working days."
 BOT = {
     "id", "name", "slug", "public_id", "instructions", "model", "fallback_model", "temperature", "memory",
-    "suggested_questions", "knowledge_base_ids", "created_at", "updated_at",
+    "suggested_questions", "retrieval", "knowledge_base_ids", "created_at", "updated_at",
 }  # fmt: skip
 MESSAGE = {
     "id", "conversation_id", "role", "text", "status", "abstained", "model", "citations", "usage", "timings_ms",
