@@ -55,7 +55,7 @@ class DocumentsIn(Shape):
 class RetryIn(Shape):
     """How a failed document is to be tried again."""
 
-    password: Annotated[PlainText, Field(min_length=1, max_length=LONGEST_PASSWORD, repr=False)] | None = Field(
+    password: Annotated[PlainText, Field(min_length=1, max_length=LONGEST_PASSWORD)] | None = Field(
         None, description="opens the file; kept sealed until it has been read", repr=False
     )
 
