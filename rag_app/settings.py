@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     allowed_private_hosts: str = Field(
         "", description="comma-separated hosts or host:port that outbound calls may reach although private"
     )
+    source_folders: str = Field("", description="comma-separated folders of this server that sources may read")
     smtp_url: str = Field("", repr=False, description="smtp://… for mail")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
     log_format: Literal["text", "json"] = Field("text", description="text or json")
@@ -97,6 +98,11 @@ class Settings(BaseSettings):
     def private_hosts(self) -> frozenset[str]:
         """Private hosts (`host` or `host:port`) that outbound calls may reach."""
         return frozenset(name.strip().lower() for name in self.allowed_private_hosts.split(",") if name.strip())
+
+    @property
+    def source_roots(self) -> tuple[Path, ...]:
+        """Folders of this server that sources may read, resolved."""
+        return tuple(Path(name.strip()).resolve() for name in self.source_folders.split(",") if name.strip())
 
     @property
     def chat_model(self) -> str:

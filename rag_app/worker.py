@@ -17,8 +17,10 @@ from rag_app.ingestion.sandbox import ParserPool
 from rag_app.jobs.claims import Claim
 from rag_app.jobs.queue import JobFunction
 from rag_app.jobs.schedule import ScheduleBook
-from rag_app.services import ingestion
+from rag_app.services import index_jobs, ingestion, source_runs
+from rag_app.services.archives import expand
 from rag_app.services.context import Context, open_context
+from rag_app.services.crawl import crawl as crawl_run
 from rag_app.services.document_passwords import open_password
 from rag_app.services.embedding import Vectors, embed_texts
 from rag_app.services.figures import Tally
@@ -29,8 +31,8 @@ from rag_app.telemetry import jobs_total, log
 
 CONCURRENCY = 4  # one file is read, another embedded, a third published, and a small one need not wait
 SWEEP_EVERY_S = 2.0
-RESUMED_BY_SWEEPER = frozenset({"ingest"})  # its versions were let go and get another attempt
-SCHEDULE = {"merge": 20.0, "index": 60.0, "collect": 600.0}  # job -> every so many seconds
+RESUMED_BY_SWEEPER = frozenset({"ingest", "crawl", "reindex", "drop_index"})  # what it was at gets another attempt
+SCHEDULE = {"merge": 20.0, "index": 60.0, "collect": 600.0, "fire": 10.0}  # job -> every so many seconds
 
 
 def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
@@ -42,6 +44,12 @@ def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
 
     async def erase(knowledge_base_id: str, document_id: str) -> None:
         await ingestion.erase_document(context, UUID(knowledge_base_id), UUID(document_id))
+
+    async def crawl(run_id: str) -> None:
+        await crawl_run(context, workshop, UUID(run_id))
+
+    async def fire() -> None:
+        await source_runs.fire_due(context)
 
     async def collect() -> None:
         await ingestion.collect(context)
@@ -55,9 +63,13 @@ def jobs_of(context: Context, workshop: Workshop) -> dict[str, JobFunction]:
     jobs: dict[str, JobFunction] = {
         "ingest": ingest,
         "erase": erase,
+        "crawl": crawl,
+        "fire": fire,
         "collect": collect,
         "merge": merge,
         "index": index,
+        "reindex": partial(index_jobs.build_index, context, workshop),
+        "drop_index": partial(index_jobs.remove_index, context),
     }
     tally = Tally()
     return {name: _counted(name, job, context, tally) for name, job in jobs.items()}
@@ -97,6 +109,7 @@ async def run_worker(context: Context, *, started: asyncio.Event | None = None) 
             worker=claim.number,
             max_bytes=settings.max_upload_mb * 1_000_000,
             unseal=partial(open_password, context.keys),
+            expand=partial(expand, context, pool),
         )
         async with asyncio.TaskGroup() as group:
             side_tasks = [group.create_task(claim.keep())]
@@ -119,6 +132,8 @@ async def run_worker(context: Context, *, started: asyncio.Event | None = None) 
 def _chores(context: Context) -> list[Coroutine[None, None, None]]:
     return [
         _regularly(SWEEP_EVERY_S, partial(ingestion.sweep, context)),
+        _regularly(SWEEP_EVERY_S, partial(index_jobs.sweep_indexes, context)),
+        _regularly(SWEEP_EVERY_S, partial(source_runs.resume_runs, context)),
         _regularly(SWEEP_EVERY_S, partial(end_abandoned_runs, context)),
     ]
 

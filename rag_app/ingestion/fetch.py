@@ -28,13 +28,14 @@ async def fetch_page(egress: Egress, files: FileStore, claimed: Claimed, *, max_
     if not response.body:
         raise EmptyFile("The page is empty.")
     media_type = response.headers.get("content-type", "").split(";", 1)[0].strip().lower()
-    filename = _filename(response, media_type)
+    filename = filename_of(response, media_type)
     sniff(filename, media_type or None, response.body[:8192])
     stored = await files.put_bytes(claimed.workspace_id, response.body, limit=max_bytes)
     return Fetched(stored.key, stored.sha256, stored.byte_count, media_type, filename)
 
 
-def _filename(response: Response, media_type: str) -> str:
+def filename_of(response: Response, media_type: str) -> str:
+    """A name for what came back, with an ending that fits its media type."""
     name = unquote(urlsplit(response.url_final).path).rsplit("/", 1)[-1][-120:] or "page"
     ending = _ENDING.get(media_type, "")
     if media_type in HTML and not name.lower().endswith((".html", ".htm", ".xhtml")):

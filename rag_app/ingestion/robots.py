@@ -20,6 +20,7 @@ class Robots:
     rules: tuple[tuple[bool, str], ...] = ()
     delay_s: float = 0.0
     sitemaps: tuple[str, ...] = ()
+    is_unknown: bool = False  # the site is in trouble: nothing is allowed for now, and nothing has been said
 
     def allows(self, address: str) -> bool:
         """Whether a canonical address may be fetched."""
@@ -43,7 +44,7 @@ class Robots:
         return cls(rules, float(kept["delay_s"]), tuple(kept["sitemaps"]))
 
 
-NOTHING_ALLOWED = Robots(rules=((False, "/"),))
+UNKNOWN = Robots(rules=((False, "/"),), is_unknown=True)
 
 
 def read_robots(content: bytes) -> Robots:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -63,6 +63,14 @@ class Queue:
         job = self._app.configure_task(name, allow_unknown=True, priority=priority, connection=connection, **later)
         try:
             await job.defer_async(**arguments)
+        except ConnectorException as problem:
+            raise (NotReady() if _is_away(problem) else problem) from problem
+
+    async def defer_all(self, name: str, arguments: Sequence[dict[str, Any]], *, session: AsyncSession) -> None:
+        """Put many jobs of one kind into the queue, inside the transaction of `session`. Raises NotReady."""
+        job = self._app.configure_task(name, allow_unknown=True, connection=await driver_connection(session))
+        try:
+            await job.batch_defer_async(*arguments)
         except ConnectorException as problem:
             raise (NotReady() if _is_away(problem) else problem) from problem
 

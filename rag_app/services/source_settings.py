@@ -1,0 +1,113 @@
+"""What may be set about a source: its kind, its limits, its schedule; checked once, kept as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+from urllib.parse import unquote, urlsplit
+
+from rag_app.errors import InvalidInput
+from rag_app.ingestion.web_address import LONGEST_PATTERN, Scope, canonical
+from rag_app.settings import Settings
+
+SourceKind = Literal["page", "website", "feed", "git", "folder"]
+KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
+Discover = Literal["both", "links", "sitemap"]
+MOST_PAGES = 50_000
+MOST_DEPTH = 100
+MOST_PAGE_MB = 100
+FASTEST_PER_S = 50.0
+SLOWEST_PER_S = 0.02
+MOST_PATTERNS = 50
+LONGEST_NAME = 120
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """The limits of a source. Patterns are paths in which `*` stands for anything."""
+
+    prefix: str = ""  # only paths that begin so; "" = the folder of the address
+    discover: Discover = "both"  # how pages of a website are found
+    sitemap: str = ""  # address of a sitemap; "" = what robots.txt names, else /sitemap.xml
+    max_depth: int = 20  # links from the address
+    max_pages: int = 2_000
+    max_page_mb: int = 10
+    pages_per_second: float = 5.0
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    branch: str = ""  # of a repository; "" = its default
+    folder: str = ""  # inside a repository
+
+    def as_json(self) -> dict[str, Any]:
+        """For the row of a source."""
+        return {**asdict(self), "include": list(self.include), "exclude": list(self.exclude)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "SourceSettings":
+        """From a row or a request. Raises InvalidInput that names the field."""
+        known = {each.name for each in fields(cls)}
+        values = {name: value for name, value in kept.items() if name in known and value is not None}
+        for name in ("include", "exclude"):
+            values[name] = _patterns(name, values.get(name, ()))
+        made = cls(**values)
+        _within("max_depth", made.max_depth, 0, MOST_DEPTH)
+        _within("max_pages", made.max_pages, 1, MOST_PAGES)
+        _within("max_page_mb", made.max_page_mb, 1, MOST_PAGE_MB)
+        _within("pages_per_second", made.pages_per_second, SLOWEST_PER_S, FASTEST_PER_S)
+        if made.discover not in get_args(Discover):
+            raise InvalidInput("discover: expected both, links or sitemap", field="discover")
+        if made.prefix and not made.prefix.startswith("/"):
+            raise InvalidInput("prefix: a path that begins with / is expected", field="prefix")
+        if made.sitemap and canonical(made.sitemap) is None:
+            raise InvalidInput("sitemap: this is not a web address", field="sitemap")
+        for name in ("prefix", "sitemap", "branch", "folder"):
+            if len(getattr(made, name)) > LONGEST_PATTERN:
+                raise InvalidInput(f"{name}: at most {LONGEST_PATTERN} characters are expected", field=name)
+        return made
+
+    def scope(self, *, hosts: tuple[str, ...], prefix: str) -> Scope:
+        """What belongs to the source once its host and folder are known."""
+        return Scope(hosts, prefix, self.include, self.exclude)
+
+
+def clean_address(kind: SourceKind, address: str, settings: Settings) -> str:
+    """The address of a source in one spelling. Raises InvalidInput when it is none for this kind."""
+    if kind == "folder":
+        return str(allowed_folder(address, settings))
+    made = canonical(address if "://" in address else f"https://{address}")
+    if made is None:
+        raise InvalidInput("address: a web address such as https://example.com/docs/ is expected", field="address")
+    return made
+
+
+def default_name(kind: SourceKind, address: str) -> str:
+    """A name for a source that was given none: host and path, or the folder."""
+    if kind == "folder":
+        return Path(address).name[:LONGEST_NAME] or "folder"
+    parts = urlsplit(address)
+    return (parts.netloc + unquote(parts.path)).rstrip("/")[:LONGEST_NAME]
+
+
+def allowed_folder(address: str, settings: Settings) -> Path:
+    """A folder of the server, resolved, that lies under a root which the operator has opened. Raises InvalidInput."""
+    if not settings.source_roots:
+        raise InvalidInput(
+            "address: no folder of this server is open to sources; an operator can name roots in RAG_SOURCE_FOLDERS",
+            field="address",
+        )
+    path = Path(address.strip()).resolve()
+    if not any(path == root or root in path.parents for root in settings.source_roots) or not path.is_dir():
+        raise InvalidInput("address: this is not a folder below those that RAG_SOURCE_FOLDERS names", field="address")
+    return path
+
+
+def _patterns(name: str, given: Any) -> tuple[str, ...]:
+    patterns = tuple(str(each).strip() for each in given if str(each).strip())
+    if len(patterns) > MOST_PATTERNS or any(len(each) > LONGEST_PATTERN for each in patterns):
+        raise InvalidInput(f"{name}: at most {MOST_PATTERNS} patterns of {LONGEST_PATTERN} characters", field=name)
+    return tuple(each if each.startswith(("/", "*")) else f"*{each}" for each in patterns)
+
+
+def _within(name: str, value: float, least: float, most: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise InvalidInput(f"{name}: between {least:g} and {most:g} is expected", field=name)
