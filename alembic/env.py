@@ -4,6 +4,7 @@ from sqlalchemy import create_engine, text
 from sqlmodel import SQLModel
 
 import rag_app.database.conversations
+import rag_app.database.edits
 import rag_app.database.knowledge
 import rag_app.database.people
 import rag_app.database.sources

@@ -154,6 +154,8 @@ class Version(SQLModel, table=True):
     cutting_id: int = Field(default=0, sa_type=BigInteger)  # by which `cuts` were made
     passage_count: int = 0
     page_count: int | None = None
+    created_by: UUID | None = None
+    restored_from: UUID | None = None  # the older version whose content it brought back
     warnings: list[Any] = json_field(list)  # sentences: what was left out of the text
     sealed_password: bytes | None = Field(default=None, sa_type=BYTEA)  # a trigger erases it with ready and failed
     created_at: datetime = moment()

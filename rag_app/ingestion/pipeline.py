@@ -22,6 +22,7 @@ from rag_app.errors import (
     UnsupportedType,
 )
 from rag_app.ingestion.cutting import cut_by, kept_reading
+from rag_app.ingestion.edit_rows import Edited, EditsChanged, edited, edits_of
 from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
 from rag_app.ingestion.encoding import clean
 from rag_app.ingestion.fetch import fetch_page
@@ -51,6 +52,8 @@ FIRST_WAIT_S = 10
 LONGEST_WAIT_S = 300
 MOST_WAITS = 290  # about a day; nobody waits for a provider for ever
 _NOT_THE_DOCUMENT = (401, 402, 403, 404, 408, 429)  # refusals by a provider that are not about what was sent
+MOST_EDITED = 20  # times that a document is prepared anew because somebody edits it meanwhile
+PLAIN = ("text", "note")  # kinds of documents that are words and nothing else
 LET_GO_TRIES = 60
 LET_GO_EVERY_S = 0.5
 
@@ -67,6 +70,7 @@ class Workshop:
     worker: Callable[[], Awaitable[int]]  # the number of this worker's claim, once it is held
     max_bytes: int
     unseal: Callable[[bytes, UUID], str]  # the password of a version
+    expand: Callable[[Claimed, str | None], Awaitable[None]]  # makes documents of an archive's members
     parse_timeout_s: float = 60.0
 
 
@@ -169,6 +173,10 @@ async def _read(workshop: Workshop, claimed: Claimed) -> _Read | None:
     """Text and cuts of a version: as kept from an earlier attempt, or made now and kept; None when overtaken."""
     if claimed.text is not None and claimed.cuts:
         return _Read(claimed, claimed.text, claimed.language, claimed.cuts)
+    if claimed.kind == "archive":
+        await _note(workshop, claimed, "unpacking", 0.02)
+        await workshop.expand(claimed, password_of(workshop, claimed))
+        return None
     if claimed.text is not None:
         return await _cut_anew(workshop, claimed)
     if claimed.kind == "page" and claimed.original_key is None:
@@ -212,7 +220,7 @@ async def _fetch(workshop: Workshop, claimed: Claimed) -> Claimed:
 async def _parse(workshop: Workshop, claimed: Claimed) -> ParsedDocument:
     if claimed.original_key is None:
         raise DocumentFailed("The original of this document is missing.")
-    if claimed.kind == "text":
+    if claimed.kind in PLAIN:
         content = await workshop.files.read(claimed.original_key, claimed.original_offset, claimed.byte_count)
         return await asyncio.to_thread(_parse_text, content.decode(), claimed.title)
     await _note(workshop, claimed, "reading", 0.1)
@@ -250,8 +258,29 @@ def _parse_text(content: str, title: str) -> ParsedDocument:
 
 async def _publish(workshop: Workshop, read: Sequence[_Read]) -> int:
     """Embed a batch and make it searchable; how many of it were."""
+    for _ in range(MOST_EDITED):
+        try:
+            return await _publish_edited(workshop, read, await _edited(workshop, read))
+        except EditsChanged:
+            continue
+    raise NotReady("This document is being edited; it is brought up to date in a moment.")
+
+
+async def _edited(workshop: Workshop, read: Sequence[_Read]) -> list[Edited]:
+    """The passages of each with what people have hidden or corrected taken out."""
+    kb = read[0].claimed.knowledge_base_id
+    async with transaction(workshop.engine) as session:
+        edits = await edits_of(await session.connection(), kb, [each.claimed.document_id for each in read])
+    if not edits:
+        return [Edited(each.cuts) for each in read]
+    wanted = [(each.body, each.cuts, edits.get(each.claimed.document_id, [])) for each in read]
+    return await asyncio.to_thread(lambda: [edited(*each) for each in wanted])
+
+
+async def _publish_edited(workshop: Workshop, read: Sequence[_Read], made: Sequence[Edited]) -> int:
     first = read[0].claimed
-    texts = [f"{c.context}\n{each.body[c.char_from : c.char_to]}".strip() for each in read for c in each.cuts]
+    pairs = list(zip(read, made, strict=True))
+    texts = [f"{c.context}\n{each.body[c.char_from : c.char_to]}".strip() for each, own in pairs for c in own.cuts]
     embedder = CachedEmbedder(
         workshop.engine, workshop.embed, workspace_id=first.workspace_id, model=first.embedding_model
     )
@@ -262,10 +291,10 @@ async def _publish(workshop: Workshop, read: Sequence[_Read]) -> int:
 
     vectors = await embedder.vectors(texts, progress)
     prepared, place = [], 0
-    for each in read:
-        rows = vectors[place : place + len(each.cuts)]
-        place += len(each.cuts)
-        prepared.append(Prepared(each.claimed, each.body, each.language, each.cuts, rows))
+    for each, own in pairs:
+        rows = vectors[place : place + len(own.cuts)]
+        place += len(own.cuts)
+        prepared.append(Prepared(each.claimed, each.body, each.language, own, rows))
     done = await publish(workshop.engine, prepared)
     log.info("versions_published", count=len(done), passages=len(texts), overtaken=len(read) - len(done))
     return len(done)

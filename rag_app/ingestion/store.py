@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from rag_app.database.columns import new_id
 from rag_app.database.engine import transaction
 from rag_app.errors import Cancelled, ProviderError
+from rag_app.ingestion.edit_rows import Edited, note_placements, require_unchanged
 from rag_app.ingestion.embed import Vectors
 from rag_app.ingestion.parsed import Cut
 from rag_app.ingestion.versions import Claimed
@@ -86,7 +87,7 @@ _WIDTH = text(
     "UPDATE indexes SET dimensions = CASE WHEN dimensions = 0 THEN :width ELSE dimensions END WHERE id = :id "
     "RETURNING dimensions"
 )
-_COPY = (
+COPY_PASSAGES = (
     "COPY passages (knowledge_base_id, id, workspace_id, document_id, version_id, cutting_id, ordinal, char_from, "
     "char_to, page_from, page_to, place, heading, context, text, language) FROM STDIN"
 )
@@ -99,15 +100,21 @@ class Prepared:
     claimed: Claimed
     body: str
     language: str
-    cuts: tuple[Cut, ...]
+    edited: Edited
     vectors: Vectors  # one row per cut
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """What becomes searchable."""
+        return self.edited.cuts
 
 
 async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
     """Make a batch of versions of one knowledge base searchable, all in one transaction; the ids that were.
 
     One that is missing from the answer was overtaken: deleted, cancelled, attempted anew by another worker, or older
-    than what is searchable by now; the last ends as cancelled.
+    than what is searchable by now; the last ends as cancelled. Raises EditsChanged when somebody hid or corrected
+    something in one of the documents since they were prepared.
     """
     ids = {each.claimed.id: [new_id() for _ in each.cuts] for each in batch}
     rows = await asyncio.to_thread(_search_rows, batch, ids)
@@ -122,11 +129,15 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
             return set()
         if len(chosen) < len(batch):
             rows = await asyncio.to_thread(_search_rows, chosen, ids)
+        kb, documents = first.knowledge_base_id, {each.claimed.document_id: each.edited for each in chosen}
+        await require_unchanged(connection, kb, documents)
         await _check_width(connection, first, batch[0].vectors)
-        await _remove(connection, first.knowledge_base_id, [old for old in allowed.values() if old is not None])
+        await _remove(connection, kb, [old for old in allowed.values() if old is not None])
         await _copy_passages(connection, chosen, ids)
         await search_store.insert_prepared(connection, rows)
-        keys = {"kb": first.knowledge_base_id, "ids": [each.claimed.id for each in chosen]}
+        for each in chosen:
+            await note_placements(connection, kb, each.claimed.id, each.edited)
+        keys = {"kb": kb, "ids": [each.claimed.id for each in chosen]}
         for statement in (_ACTIVATE, _READY, _TASK_DONE):
             await connection.execute(statement, keys)
     return set(allowed)
@@ -180,14 +191,19 @@ async def remove_versions(connection: AsyncConnection, knowledge_base_id: UUID, 
 
 async def _copy_passages(connection: AsyncConnection, batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> None:
     driver = cast("psycopg.AsyncConnection[Any]", (await connection.get_raw_connection()).driver_connection)
-    async with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
+    async with driver.cursor() as cursor, cursor.copy(COPY_PASSAGES) as copy:
         for each in batch:
             claimed = each.claimed
             keys = (claimed.workspace_id, claimed.document_id, claimed.id, claimed.cutting.id)
             for cut, passage_id in zip(each.cuts, ids[claimed.id], strict=True):
-                spans = (cut.ordinal, cut.char_from, cut.char_to, cut.page_from, cut.page_to, dumps(cut.place))
-                shown = (cut.heading, cut.context, each.body[cut.char_from : cut.char_to], each.language)
-                await copy.write_row((claimed.knowledge_base_id, passage_id, *keys, *spans, *shown))
+                row = passage_record(cut, each.body, each.language)
+                await copy.write_row((claimed.knowledge_base_id, passage_id, *keys, *row))
+
+
+def passage_record(cut: Cut, body: str, language: str) -> tuple[Any, ...]:
+    """The columns of COPY_PASSAGES from `ordinal` on."""
+    spans = (cut.ordinal, cut.char_from, cut.char_to, cut.page_from, cut.page_to, dumps(cut.place))
+    return (*spans, cut.heading, cut.context, body[cut.char_from : cut.char_to], language)
 
 
 def _search_rows(batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> search_store.Prepared:

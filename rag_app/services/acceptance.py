@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import Table, insert, text
@@ -15,21 +15,24 @@ from rag_app.database.columns import new_id, now
 from rag_app.database.files import StoredFile
 from rag_app.database.knowledge import Document, Version
 from rag_app.database.work import Task
+from rag_app.errors import Conflict
 from rag_app.services.context import Context
 from rag_app.services.labels import LONGEST_TITLE
 from rag_app.services.permissions import Actor
 
 INGEST = "ingest"
+ARCHIVE = "archive"
+_OTHER_KIND = "An archive and another document cannot have the same external id: give one of them another."
 # One person's file goes before a large batch of texts, and both before crawled pages.
 PRIORITY_FILE, PRIORITY_TEXTS, PRIORITY_PAGES = 20, 10, 5
 
 _BY_EXTERNAL_ID = text(
-    "SELECT d.id, v.sha256, v.state, v.number, v.id AS version_id FROM documents d "
+    "SELECT d.id, d.kind, v.sha256, v.state, v.number, v.id AS version_id FROM documents d "
     "JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.latest_version_id "
     "WHERE d.knowledge_base_id = :kb AND d.external_id = :external_id AND d.deleted_at IS NULL FOR UPDATE OF d"
 )
 _BY_CONTENT = text(
-    "SELECT d.id, v.sha256, v.state, v.number, v.id AS version_id FROM versions v "
+    "SELECT d.id, d.kind, v.sha256, v.state, v.number, v.id AS version_id FROM versions v "
     "JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id "
     "WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND d.deleted_at IS NULL "
     "ORDER BY d.created_at LIMIT 1 FOR UPDATE OF d"
@@ -54,6 +57,18 @@ _LATEST_TASK = text("SELECT id FROM tasks WHERE version_id = :version_id ORDER B
 
 _WRITTEN: tuple[Table, ...] = tuple(SQLModel.metadata.tables[name] for name in ("documents", "versions", "tasks"))
 _OF_VERSION = ("filename", "media_type", "byte_count", "sha256", "original_key", "original_offset", "title")
+
+
+class Owner(Protocol):
+    """For whom documents are written: an actor, or who had added what they were found in."""
+
+    @property
+    def workspace_id(self) -> UUID:
+        """Where they belong."""
+
+    @property
+    def user_id(self) -> UUID | None:
+        """Who is said to have added them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +140,16 @@ async def add_fetched(
 
 
 async def accept(
-    session: AsyncSession, actor: Actor, knowledge_base_id: UUID, content: Content
+    session: AsyncSession, actor: Owner, knowledge_base_id: UUID, content: Content
 ) -> tuple[Accepted, UUID | None]:
     """Write document, version and task; the id of the version if there is something to do."""
     known = await _find_known(session, knowledge_base_id, content)
-    if known is not None and known["sha256"] is not None and known["sha256"] == content.sha256:
+    if known is not None and (known["kind"] == ARCHIVE) != (content.kind == ARCHIVE):
+        refusal = Refusal(Conflict.code, _OTHER_KIND)
+        return Accepted(None, content.external_id, content.title, error=refusal), None
+    is_same = known is not None and known["sha256"] is not None and known["sha256"] == content.sha256
+    # What was unpacked may have been deleted since: an archive that is through is unpacked anew.
+    if is_same and not (content.kind == ARCHIVE and known["state"] == "ready"):
         return await _as_duplicate(session, known, content)
     if known is not None and known["state"] in ("queued", "working") and content.sha256 is None:
         return await _as_duplicate(session, known, content)
@@ -148,6 +168,7 @@ async def accept(
         original_key=content.original_key,
         original_offset=content.original_offset,
         title=content.title,
+        created_by=actor.user_id,
     )
     task = Task(
         workspace_id=actor.workspace_id,
@@ -167,7 +188,7 @@ async def accept(
 
 
 async def accept_all(
-    session: AsyncSession, actor: Actor, knowledge_base_id: UUID, contents: Sequence[Content]
+    session: AsyncSession, actor: Owner, knowledge_base_id: UUID, contents: Sequence[Content]
 ) -> list[tuple[Accepted, UUID | None]]:
     """Like `accept` for many, in order; those of which nothing is known yet are written together."""
     seen = await _known_identities(session, knowledge_base_id, contents)
@@ -196,13 +217,13 @@ async def _known_identities(
 
 
 async def _write_new(
-    session: AsyncSession, actor: Actor, knowledge_base_id: UUID, contents: Sequence[Content]
+    session: AsyncSession, actor: Owner, knowledge_base_id: UUID, contents: Sequence[Content]
 ) -> list[tuple[Accepted, UUID | None]]:
     """Documents with their first version and its task, a statement per table."""
     if not contents:
         return []
     owner: dict[str, Any] = {"knowledge_base_id": knowledge_base_id, "workspace_id": actor.workspace_id}
-    blank_version = Version(**owner, document_id=new_id()).model_dump(exclude={"id"})
+    blank_version = Version(**owner, document_id=new_id(), created_by=actor.user_id).model_dump(exclude={"id"})
     blank_task = Task(workspace_id=actor.workspace_id, kind="ingest", created_by=actor.user_id).model_dump(
         exclude={"id"}
     )
@@ -228,7 +249,7 @@ async def _write_new(
 
 
 async def _document(
-    session: AsyncSession, actor: Actor, knowledge_base_id: UUID, content: Content, document_id: UUID | None
+    session: AsyncSession, actor: Owner, knowledge_base_id: UUID, content: Content, document_id: UUID | None
 ) -> Document:
     if document_id is not None:
         document = await session.get_one(Document, (knowledge_base_id, document_id))
