@@ -1,5 +1,6 @@
 """The ways in which a knowledge base can be cut into passages; a version cut anew from what was kept of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -56,7 +57,7 @@ def reading_of(row: dict[str, Any]) -> ParsedDocument:
     body: str = row["text"]
     return ParsedDocument(
         text=body,
-        blocks=tuple(_block(body, *each) for each in row["blocks"]),
+        blocks=tuple(_block(body, each) for each in row["blocks"]),
         pages=tuple(PageSpan(*each) for each in row["pages"]),
         title=row["title"],
         language=row["language"],
@@ -64,9 +65,11 @@ def reading_of(row: dict[str, Any]) -> ParsedDocument:
     )
 
 
-def _block(body: str, kind: Any, char_from: int, char_to: int, level: int = 0, header_to: int | None = None) -> Block:
-    if header_to is None:  # read before headers were kept: they end with the line of dashes, if there is one
-        header_to = _end_of_header(body, char_from, char_to) if kind == "table" else 0
+def _block(body: str, row: Sequence[Any]) -> Block:
+    kind, char_from, char_to, level = row[:4]
+    header_to = row[4] if len(row) > 4 else 0
+    if kind == "table" and len(row) == 4:  # read before headers were kept: they end with the line of dashes
+        header_to = _end_of_header(body, char_from, char_to)
     return Block(kind, char_from, char_to, level, header_to)
 
 

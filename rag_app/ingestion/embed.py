@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rag_app.database.engine import transaction
+from rag_app.errors import ProviderError
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 EmbedTexts = Callable[[UUID, str, list[str]], Awaitable[Vectors]]  # workspace, model, texts -> [n, dimensions]
@@ -24,16 +25,19 @@ _CACHED = text(
 )
 _KEEP = text(
     "INSERT INTO embedding_cache (workspace_id, model, content_hash, embedding, created_at) "
-    "VALUES (:workspace, :model, :hash, CAST(:embedding AS halfvec), now()) ON CONFLICT DO NOTHING"
+    "VALUES (:workspace, :model, :hash, CAST(:embedding AS halfvec), now()) "
+    "ON CONFLICT (workspace_id, model, content_hash) DO UPDATE SET embedding = excluded.embedding, created_at = now()"
 )
 
 
 class CachedEmbedder:
-    """Embeds passages of one workspace with one model."""
+    """Embeds passages of one workspace with one model; with `dimensions` only rows of that width are taken."""
 
-    def __init__(self, engine: AsyncEngine, embed: EmbedTexts, *, workspace_id: UUID, model: str) -> None:
+    def __init__(
+        self, engine: AsyncEngine, embed: EmbedTexts, *, workspace_id: UUID, model: str, dimensions: int = 0
+    ) -> None:
         self._engine, self._embed = engine, embed
-        self._workspace_id, self._model = workspace_id, model
+        self._workspace_id, self._model, self._dimensions = workspace_id, model, dimensions
 
     async def vectors(self, texts: Sequence[str], progress: Progress) -> Vectors:
         """One row per text. Each batch is kept as soon as it is paid for, so that a restart pays for none twice."""
@@ -45,21 +49,29 @@ class CachedEmbedder:
 
     async def _batch(self, texts: list[str]) -> Vectors:
         if self._model == UNCACHED:
-            return await self._embed(self._workspace_id, self._model, texts)
+            return self._checked(await self._embed(self._workspace_id, self._model, texts))
         hashes = [hashlib.sha256(each.encode()).digest() for each in texts]
         known = await self._known(hashes)
         missing = [place for place, each in enumerate(hashes) if each not in known]
         if missing:
-            fresh = await self._embed(self._workspace_id, self._model, [texts[place] for place in missing])
+            fresh = self._checked(await self._embed(self._workspace_id, self._model, [texts[n] for n in missing]))
             known |= {hashes[place]: row for place, row in zip(missing, fresh, strict=True)}
             await self._keep([(hashes[place], known[hashes[place]]) for place in missing])
         return np.stack([known[each] for each in hashes]).astype(np.float32)
+
+    def _checked(self, rows: Vectors) -> Vectors:
+        """What may be kept. Raises ProviderError for rows of another width than those there are."""
+        if self._dimensions and rows.shape[1] != self._dimensions:
+            widths = f"vectors of {rows.shape[1]} numbers, but here they have {self._dimensions}"
+            raise ProviderError(f"{self._model} gave {widths}.")
+        return rows
 
     async def _known(self, hashes: list[bytes]) -> dict[bytes, Vectors]:
         wanted = {"workspace": self._workspace_id, "model": self._model, "hashes": hashes}
         async with transaction(self._engine) as session:
             found = (await session.execute(_CACHED, wanted)).all()
-        return {bytes(row[0]): np.asarray(HalfVector.from_text(row[1]).to_numpy(), dtype=np.float32) for row in found}
+        rows = {bytes(row[0]): np.asarray(HalfVector.from_text(row[1]).to_numpy(), dtype=np.float32) for row in found}
+        return {each: row for each, row in rows.items() if self._dimensions in (0, len(row))}
 
     async def _keep(self, rows: list[tuple[bytes, Vectors]]) -> None:
         values = [

@@ -68,6 +68,10 @@ WHERE v.knowledge_base_id = :kb AND v.id = mine.id AND v.attempt = mine.attempt 
   AND k.id = :kb AND k.active_index_id <> :index_id
 """
 )
+_DELETE_OTHERS = text(
+    "DELETE FROM passages WHERE knowledge_base_id = :kb AND version_id = :version "
+    "AND id <> ALL(CAST(:kept AS uuid[]))"
+)
 _DELETE_PASSAGES = text("DELETE FROM passages WHERE knowledge_base_id = :kb AND version_id = ANY(:versions)")
 _ACTIVATE = text(
     "UPDATE documents d SET active_version_id = v.id, updated_at = now() FROM versions v "
@@ -187,6 +191,14 @@ async def _remove(connection: AsyncConnection, knowledge_base_id: UUID, versions
 async def remove_versions(connection: AsyncConnection, knowledge_base_id: UUID, versions: list[UUID]) -> None:
     """Take versions out of the search and delete their passages."""
     await _remove(connection, knowledge_base_id, versions)
+
+
+async def keep_only(
+    connection: AsyncConnection, knowledge_base_id: UUID, version_id: UUID, *, kept: Sequence[UUID]
+) -> None:
+    """Delete all passages of a version but these, and take them out of the search."""
+    await search_store.delete(connection, knowledge_base_id, version_id, kept=kept)
+    await connection.execute(_DELETE_OTHERS, {"kb": knowledge_base_id, "version": version_id, "kept": list(kept)})
 
 
 async def _copy_passages(connection: AsyncConnection, batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> None:

@@ -33,3 +33,16 @@ def cost_microusd(litellm: Any, route: Route, usage: Any) -> int | None:
     except (litellm.exceptions.ModelNotMappedError, litellm.exceptions.NotFoundError, ValueError, KeyError, TypeError):
         return None
     return math.ceil(round((float(prompt) + float(completion)) * 1_000_000, 6))
+
+
+def embedding_cost_microusd(litellm: Any, route: Route, tokens: int) -> int | None:
+    """The price of embedding so many tokens by LiteLLM's list, rounded up; None when it is not known."""
+    known = PROVIDERS.get(route.provider)
+    if known is not None and known.runs_here:
+        return 0
+    model = route.litellm_model.partition("/")[2]
+    listed = litellm.model_cost.get(f"{route.provider}/{model}") or litellm.model_cost.get(model) or {}
+    each = listed.get("input_cost_per_token")
+    if route.base_url or not isinstance(each, int | float):
+        return None
+    return math.ceil(round(tokens * float(each) * 1_000_000, 6))

@@ -1,5 +1,6 @@
 """The dense leg: an exact scan of small indexes, HNSW for large ones."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,11 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from rag_app.database.engine import HNSW_EF_SEARCH
 from rag_app.errors import InvalidInput
 from rag_app.retrieval.filters import filter_values, passage_filter
+from rag_app.retrieval.partitions import has_own_table
 from rag_app.retrieval.reader import Reader, integers, uuids
 from rag_app.retrieval.scope import Scope, Target
 
 HNSW_FROM = 10_000
 """Passages in an index from which `build_hnsw` pays: below, an exact scan is quick and misses nothing."""
+CALM_TIMES = 5
+_ELEMENT_BYTES = 700
 WIDEST_HNSW = 4_000
 EF_SEARCH_ALONE = 200
 """Without the lexical leg beside it, which finds and gets the exact cosine of most that matters."""
@@ -112,16 +116,27 @@ async def build_hnsw(engine: AsyncEngine, *, index_id: int, dimensions: int) -> 
     name = f"embeddings_hnsw_{int(index_id)}"
     async with engine.connect() as connection:
         outside = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await outside.execute(text("SET maintenance_work_mem = '256MB'"))
+        build = f"USING hnsw ((embedding::halfvec({int(dimensions)})) halfvec_ip_ops)"
+        if await has_own_table(outside, index_id):
+            create = f"CREATE INDEX CONCURRENTLY {name} ON embeddings_{int(index_id)} {build}"
+        else:
+            create = f"CREATE INDEX CONCURRENTLY {name} ON embeddings_default {build} WHERE index_id = {int(index_id)}"
+        await outside.execute(text(f"SET maintenance_work_mem = '{await _build_memory_mb(outside, index_id)}MB'"))
         await outside.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
-        await outside.execute(
-            text(
-                f"CREATE INDEX CONCURRENTLY {name} ON embeddings_default USING hnsw "
-                f"((embedding::halfvec({int(dimensions)})) halfvec_ip_ops) WHERE index_id = {int(index_id)}"
-            )
-        )
+        await outside.execute(text(create))
         await outside.execute(text("RESET maintenance_work_mem"))
         await outside.execute(text("UPDATE indexes SET has_hnsw = true WHERE id = :id"), {"id": index_id})
+
+
+async def _build_memory_mb(connection: AsyncConnection, index_id: int) -> int:
+    """Enough for the whole graph (else the build becomes many times slower), but not a quarter of the machine.
+
+    An element takes its vector of two bytes a number, room for 2 m + m neighbours on average, and its frame (hnsw.h).
+    """
+    found = (await connection.execute(_SIZE, {"id": index_id})).one()
+    needed = found.passages * (2 * found.dimensions + _ELEMENT_BYTES) / 1_000_000
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 4_000_000
+    return int(max(64, min(needed * 1.2, most)))
 
 
 async def drop_hnsw(engine: AsyncEngine, *, index_id: int) -> None:
@@ -133,8 +148,13 @@ async def drop_hnsw(engine: AsyncEngine, *, index_id: int) -> None:
 
 
 async def indexes_that_want_hnsw(connection: AsyncConnection) -> list[tuple[int, int]]:
-    """(index id, dimensions) of active indexes that have grown past HNSW_FROM without an HNSW."""
-    rows = await connection.execute(_WANTING, {"least": HNSW_FROM, "widest": WIDEST_HNSW})
+    """(index id, dimensions) of active indexes that have grown past HNSW_FROM without an HNSW.
+
+    One that is being filled waits until CALM_TIMES as much is searchable as is still to come: what is added to an
+    HNSW costs several times what it costs to build one over it.
+    """
+    values = {"least": HNSW_FROM, "widest": WIDEST_HNSW, "times": CALM_TIMES}
+    rows = await connection.execute(_WANTING, values)
     return [(row.id, row.dimensions) for row in rows]
 
 
@@ -193,9 +213,16 @@ _ORPHANED = text("""
     WHERE c.relkind = 'i' AND c.relname ~ '^embeddings_hnsw_[0-9]+$'
     AND NOT EXISTS (SELECT FROM indexes i WHERE 'embeddings_hnsw_' || i.id = c.relname)
 """)
+_SIZE = text("""
+    SELECT i.dimensions, coalesce(sum(t.passages), 0)::bigint AS passages FROM indexes i
+    LEFT JOIN lexical_totals t ON t.knowledge_base_id = i.knowledge_base_id AND t.cutting_id = i.cutting_id
+    WHERE i.id = :id GROUP BY i.dimensions
+""")
 _WANTING = text("""
     SELECT i.id, i.dimensions FROM indexes i
     JOIN lexical_totals t ON t.knowledge_base_id = i.knowledge_base_id AND t.cutting_id = i.cutting_id
     WHERE i.state = 'active' AND NOT i.has_hnsw AND i.dimensions <= :widest
-    GROUP BY i.id, i.dimensions HAVING sum(t.passages) >= :least
+    GROUP BY i.id, i.dimensions HAVING sum(t.passages) >= :least AND sum(t.passages) > :times * (
+        SELECT count(*) FROM versions v
+        WHERE v.knowledge_base_id = i.knowledge_base_id AND v.state IN ('queued', 'working'))
 """)

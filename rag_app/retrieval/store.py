@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from rag_app.retrieval import rows as binary
 from rag_app.retrieval.statistics import merge_if_due
-from rag_app.retrieval.terms import term_hash, terms_of
+from rag_app.retrieval.terms import hashes_of, terms_of
 from rag_app.retrieval.weights import document_weights
 
 MOST_TERMS = 16_000
@@ -83,9 +83,28 @@ async def insert_prepared(connection: AsyncConnection, prepared: Prepared) -> No
         await merge_if_due(connection, knowledge_base_id)
 
 
-async def delete(connection: AsyncConnection, knowledge_base_id: UUID, version_id: UUID) -> None:
-    """Take a version out of the search. Call it before its rows in `passages` are deleted."""
-    values = {"kb": knowledge_base_id, "version": version_id}
+async def insert_embeddings(
+    connection: AsyncConnection, rows: Sequence[tuple[UUID, UUID, UUID]], vectors: Any, *, index_id: int
+) -> None:
+    """Copy vectors of passages that have none in this index yet. A row is (knowledge base, passage, workspace)."""
+    records = [binary.HEADER]
+    for (knowledge_base_id, passage_id, workspace_id), vector in zip(rows, vectors, strict=True):
+        records.append(_embedding_record((knowledge_base_id, passage_id, workspace_id), index_id, vector))
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None:
+        raise RuntimeError("the connection is closed")
+    async with driver.cursor() as cursor, cursor.copy(_COPY_EMBEDDINGS) as copy:
+        await copy.write(b"".join([*records, binary.TRAILER]))
+
+
+async def delete(
+    connection: AsyncConnection, knowledge_base_id: UUID, version_id: UUID, *, kept: Sequence[UUID] = ()
+) -> None:
+    """Take a version, but for the passages that are kept, out of the search.
+
+    Call it before its rows in `passages` are deleted.
+    """
+    values = {"kb": knowledge_base_id, "version": version_id, "kept": list(kept)}
     await connection.execute(_DELETE_LEXICAL, values)
     await connection.execute(_DELETE_EMBEDDINGS, values)
 
@@ -112,7 +131,11 @@ def prepare(rows: Sequence[PassageRow]) -> Prepared:
         )
         deltas.setdefault((row.knowledge_base_id, row.language, row.cutting_id), _Tally()).add(indices.tolist(), length)
         if row.embedding is not None and row.index_id is not None:
-            embeddings.append(_embedding_record(row, row.index_id, row.embedding))
+            embeddings.append(
+                _embedding_record(
+                    (row.knowledge_base_id, row.passage_id, row.workspace_id), row.index_id, row.embedding
+                )
+            )
     return Prepared(
         lexical=b"".join([*lexical, binary.TRAILER]),
         embeddings=b"".join([*embeddings, binary.TRAILER]) if len(embeddings) > 1 else b"",
@@ -137,12 +160,13 @@ class _Tally:
 
 def _lexical_vector(row: PassageRow) -> tuple[Any, Any, int]:
     weights, length = document_weights(terms_of(row.text, row.language), terms_of(row.context, row.language))
-    hashed: dict[int, float] = {}
-    for term, weight in weights.items():
-        number = term_hash(row.knowledge_base_id, term, row.cutting_id)
-        hashed[number] = max(weight, hashed.get(number, 0.0))
-    indices = np.fromiter(hashed.keys(), dtype=np.int64, count=len(hashed))
-    values = np.fromiter(hashed.values(), dtype=np.float32, count=len(hashed))
+    numbers = list(map(hashes_of(row.knowledge_base_id, row.cutting_id).__getitem__, weights))
+    indices = np.array(numbers, dtype=np.int64)
+    values = np.fromiter(weights.values(), dtype=np.float32, count=len(numbers))
+    if len(set(numbers)) < len(numbers):  # two terms with one number: the heavier counts
+        heaviest = np.argsort(-values, kind="stable")
+        indices, first = np.unique(indices[heaviest], return_index=True)
+        values = values[heaviest][first]
     if len(indices) > MOST_TERMS:
         strongest = np.argpartition(-values, MOST_TERMS)[:MOST_TERMS]
         indices, values = indices[strongest], values[strongest]
@@ -150,15 +174,18 @@ def _lexical_vector(row: PassageRow) -> tuple[Any, Any, int]:
     return indices[order], values[order], length
 
 
-def _embedding_record(row: PassageRow, index_id: int, embedding: "np.ndarray[Any, np.dtype[np.float32]]") -> bytes:
+def _embedding_record(
+    owner: tuple[UUID, UUID, UUID], index_id: int, embedding: "np.ndarray[Any, np.dtype[np.float32]]"
+) -> bytes:
+    knowledge_base_id, passage_id, workspace_id = owner
     length = float(np.linalg.norm(embedding))
     vector = embedding / length if length > 0 else embedding  # unit length, so that inner product is the cosine
     return binary.record(
         (
-            binary.uuid(row.knowledge_base_id),
-            binary.uuid(row.passage_id),
+            binary.uuid(knowledge_base_id),
+            binary.uuid(passage_id),
             binary.bigint(index_id),
-            binary.uuid(row.workspace_id),
+            binary.uuid(workspace_id),
             binary.halfvec(vector),
         )
     )
@@ -194,7 +221,7 @@ _APPEND_DELTA = text("""
 _DELETE_LEXICAL = text("""
     WITH gone AS (
         DELETE FROM lexical l USING passages p
-        WHERE p.knowledge_base_id = :kb AND p.version_id = :version
+        WHERE p.knowledge_base_id = :kb AND p.version_id = :version AND p.id <> ALL(CAST(:kept AS uuid[]))
           AND l.knowledge_base_id = p.knowledge_base_id AND l.passage_id = p.id
         RETURNING l.cutting_id, l.language, l.length, l.terms
     ), totals AS (
@@ -213,6 +240,6 @@ _DELETE_LEXICAL = text("""
 """)
 _DELETE_EMBEDDINGS = text("""
     DELETE FROM embeddings e USING passages p
-    WHERE p.knowledge_base_id = :kb AND p.version_id = :version
+    WHERE p.knowledge_base_id = :kb AND p.version_id = :version AND p.id <> ALL(CAST(:kept AS uuid[]))
       AND e.knowledge_base_id = p.knowledge_base_id AND e.passage_id = p.id
 """)

@@ -132,7 +132,7 @@ async def create_knowledge_base(context: Context, actor: Actor, new: NewKnowledg
             session.add(knowledge_base)
             await session.flush()
             model = new.embedding_model or await _default_embedding_model(context, session, actor)
-            _check_embedding_model(model)
+            check_embedding_model(model)
             index = EmbeddingIndex(
                 knowledge_base_id=knowledge_base.id,
                 workspace_id=actor.workspace_id,
@@ -148,7 +148,8 @@ async def create_knowledge_base(context: Context, actor: Actor, new: NewKnowledg
     return await get_knowledge_base(context, actor, knowledge_base.id)
 
 
-def _check_embedding_model(model: str) -> None:
+def check_embedding_model(model: str) -> None:
+    """Raise InvalidInput for what cannot be the name of an embedding model."""
     if model.startswith("local/") and not is_local(model):
         raise InvalidInput(f"embedding_model: “{model}” is not bundled with this server", field="embedding_model")
     if "/" not in model:

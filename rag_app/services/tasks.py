@@ -9,9 +9,11 @@ from sqlalchemy import RowMapping, text
 
 from rag_app.errors import Cancelled, Conflict, NotFound
 from rag_app.services.context import Context
+from rag_app.services.indexes import REINDEX, stop_task
 from rag_app.services.knowledge import VISIBLE, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
+from rag_app.services.source_runs import stop_run_of_task
 
 _CARDS = (
     """
@@ -96,10 +98,16 @@ async def cancel_task(context: Context, actor: Actor, task_id: UUID) -> TaskCard
     """Stop a task that waits or runs; its document ends as failed with code `cancelled`. Raises NotFound, Conflict."""
     permit(actor, "task.cancel")
     card = await get_task(context, actor, task_id)
+    if card.kind == "crawl":
+        await stop_run_of_task(context, task_id)
+        return await get_task(context, actor, task_id)
     values = {"kb": card.knowledge_base_id, "version": card.version_id, "id": task_id}
     reason = {"code": Cancelled.code, "message": Cancelled().message}
     async with context.transaction() as session:
-        if (await session.execute(_CANCEL_VERSION, {**values, **reason})).scalar_one_or_none() is None:
+        if card.kind == REINDEX:
+            if not await stop_task(context, session, task_id):
+                raise Conflict("This task has already ended.")
+        elif (await session.execute(_CANCEL_VERSION, {**values, **reason})).scalar_one_or_none() is None:
             raise Conflict("This task has already ended.")
         await session.execute(_CANCEL_TASK, {**values, **reason})
     return await get_task(context, actor, task_id)

@@ -26,6 +26,7 @@ class Call:
 
 
 KB, DOC, BOT, MSG, TALK, TASK = "knowledge_base_id", "document_id", "bot_id", "message_id", "conversation_id", "task_id"
+SOURCE = "source_id"
 CREDENTIALS = {"email": "nobody@example.com", "password": "not the password"}
 TABLE: dict[str, Call] = {
     "POST /auth/token": Call("anyone", CREDENTIALS),
@@ -58,6 +59,17 @@ TABLE: dict[str, Call] = {
     "DELETE /knowledge-bases/{knowledge_base_id}": Call("knowledge.delete", names=(KB,)),
     "GET /knowledge-bases/{knowledge_base_id}/members": Call("knowledge.share", names=(KB,)),
     "PUT /knowledge-bases/{knowledge_base_id}/members": Call("knowledge.share", {"user_ids": []}, names=(KB,)),
+    "GET /knowledge-bases/{knowledge_base_id}/indexes": Call("knowledge.read", names=(KB,)),
+    "POST /knowledge-bases/{knowledge_base_id}/indexes": Call("knowledge.edit", {"passage_tokens": 150}, names=(KB,)),
+    "POST /knowledge-bases/{knowledge_base_id}/indexes/estimate": Call(
+        "knowledge.edit", {"passage_tokens": 150}, names=(KB,)
+    ),
+    "GET /knowledge-bases/{knowledge_base_id}/indexes/{index_id}": Call("knowledge.read", names=(KB, "index_id")),
+    "POST /knowledge-bases/{knowledge_base_id}/indexes/{index_id}/use": Call("knowledge.edit", names=(KB, "index_id")),
+    "POST /knowledge-bases/{knowledge_base_id}/indexes/{index_id}/compare": Call(
+        "knowledge.edit", {}, names=(KB, "index_id")
+    ),
+    "DELETE /knowledge-bases/{knowledge_base_id}/indexes/{index_id}": Call("knowledge.edit", names=(KB, "index_id")),
     "POST /knowledge-bases/{knowledge_base_id}/documents": Call("document.add", files=True, names=(KB,)),
     "GET /knowledge-bases/{knowledge_base_id}/documents": Call("document.read", names=(KB,)),
     "GET /documents/{document_id}": Call("document.read", names=(DOC,)),
@@ -67,6 +79,19 @@ TABLE: dict[str, Call] = {
     "GET /documents/{document_id}/text": Call("document.read", names=(DOC,)),
     "GET /documents/{document_id}/original": Call("document.read", names=(DOC,)),
     "POST /knowledge-bases/{knowledge_base_id}/search": Call("search", {"query": "refund"}, names=(KB,)),
+    "POST /knowledge-bases/{knowledge_base_id}/sources": Call(
+        "document.add", {"kind": "page", "address": "https://{new}.example.com/", "run": False}, names=(KB,)
+    ),
+    "GET /knowledge-bases/{knowledge_base_id}/sources": Call("document.read", names=(KB,)),
+    "GET /sources/{source_id}": Call("document.read", names=(SOURCE,)),
+    "PATCH /sources/{source_id}": Call("document.add", {"state": "paused"}, names=(SOURCE,)),
+    "DELETE /sources/{source_id}": Call("document.delete", names=(SOURCE,)),
+    "POST /sources/{source_id}/run": Call("document.add", {}, names=(SOURCE,)),
+    "POST /sources/{source_id}/stop": Call("document.add", names=(SOURCE,)),
+    "GET /sources/{source_id}/runs": Call("document.read", names=(SOURCE,)),
+    "GET /sources/{source_id}/pages": Call("document.read", names=(SOURCE,)),
+    "GET /sources/{source_id}/pages/{page_id}": Call("document.read", names=(SOURCE, "page_id")),
+    "GET /sources/{source_id}/pages/{page_id}/diff": Call("document.read", names=(SOURCE, "page_id")),
     "POST /bots": Call("bot.edit", {"name": "{new}"}),
     "GET /bots": Call("bot.read"),
     "GET /bots/{bot_id}": Call("bot.read", names=(BOT,)),
@@ -107,7 +132,7 @@ TABLE: dict[str, Call] = {
 def made_up() -> dict[str, str]:
     """A name for everything a call can name, of nothing that exists."""
     names = {name for call in TABLE.values() for name in call.names}
-    return {name: str(uuid4()) for name in names}
+    return {name: str(uuid4()) for name in names} | {"index_id": "999999999"}
 
 
 async def send(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -121,10 +122,16 @@ async def _things(owner: httpx.AsyncClient, *, restricted: bool) -> dict[str, st
     [item] = added.json()["items"]
     said = (await owner.post(f"{PREFIX}/knowledge-bases/{base}/chat", json={"message": "hello"})).json()
     talks = (await owner.get(f"{PREFIX}/conversations")).json()["items"]
+    [index] = (await owner.get(f"{PREFIX}/knowledge-bases/{base}/indexes")).json()["items"]
+    wanted = {"kind": "page", "address": "https://plans.example.com/", "run": False}
+    source = (await owner.post(f"{PREFIX}/knowledge-bases/{base}/sources", json=wanted)).json()
     return {
         "knowledge_base_id": base,
+        "index_id": str(index["id"]),
         "document_id": item["id"],
         "task_id": item["task_id"],
+        "source_id": source["id"],
+        "page_id": str(uuid4()),
         "bot_id": next(each["bot_id"] for each in talks if each["id"] == said["conversation_id"]),
         "message_id": said["message_id"],
         "conversation_id": said["conversation_id"],
@@ -150,7 +157,7 @@ async def _fingerprint(context: Context) -> dict[str, Any]:
     """All rows that somebody could have changed, without those that every call writes."""
     found: dict[str, Any] = {}
     tables = ("knowledge_bases", "knowledge_base_members", "documents", "versions", "bots", "bot_knowledge_bases",
-              "conversations", "messages", "feedback", "tasks", "users", "one_time_links", "providers")  # fmt: skip
+              "conversations", "messages", "feedback", "tasks", "sources", "source_runs", "indexes", "users", "one_time_links", "providers")  # fmt: skip
     async with context.transaction() as session:
         for table in tables:
             rows = await session.execute(text(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t"))
