@@ -13,17 +13,39 @@ LANGUAGES: tuple[str, ...] = (
 )  # fmt: skip
 _SAMPLE_CHARS = 1500
 _LETTERS_NEEDED = 20
+# Frequent, and hardly ever a word of another language of the list above.
+_ENGLISH = frozenset(
+    {"the", "and", "that", "with", "which", "this", "these", "are", "were", "from", "been", "their", "they", "its",
+     "has", "would", "when", "where", "than", "into", "other", "you", "your", "while", "there"}
+)  # fmt: skip
+_ENGLISH_WORDS = 2  # different ones
+_ALSO_ENGLISH = _ENGLISH | frozenset(
+    ["of", "to", "in", "is", "was", "for", "by", "as", "on", "at", "an", "be", "a", "it"]
+)
+_ENGLISH_SHARE = 0.22  # of all words, with those that other languages have too
 _NO_WORDS = re.compile(r"https?://\S+|[\d|`#*_=<>/\\{}\[\]()-]+")
 
 
 def detect(text: str) -> str:
     """ISO 639-1 code of the main language, "" when the text is too short to tell. Looks at three samples only."""
     sample = _NO_WORDS.sub(" ", _sample(text))
+    if _is_plainly_english(sample):
+        return "en"
     letters = sum(char.isalpha() for char in sample)
     dense_script = sum(char > "\u0590" for char in sample if char.isalpha())
     if letters + 4 * dense_script < _LETTERS_NEEDED:
         return ""
     return str(_identifier().classify(sample.lower() if sample.isupper() else sample)[0])
+
+
+def _is_plainly_english(sample: str) -> bool:
+    """Whether so many words are only English that no model need be asked, which takes ten times longer."""
+    if not sample.isascii():
+        return False
+    words = sample.lower().split()
+    if sum(word in _ALSO_ENGLISH for word in words) < _ENGLISH_SHARE * len(words):
+        return False
+    return len(_ENGLISH.intersection(words)) >= _ENGLISH_WORDS
 
 
 def _sample(text: str) -> str:

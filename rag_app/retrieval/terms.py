@@ -16,6 +16,7 @@ TERM_SPACE = 1_000_000_000
 """Term hashes are 1..TERM_SPACE, the widest sparse vector that pgvector can hold."""
 MAX_TERM_CHARS = 64
 _MOST_TOKENS = 50_000
+_MOST_HASHES = 50_000
 
 _SNOWBALL = {
     "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish",
@@ -57,13 +58,32 @@ def terms_of(text: str, language: str) -> list[str]:
 
 def term_hash(knowledge_base_id: UUID, term: str, cutting_id: int = 0) -> int:
     """A number 1..TERM_SPACE for a term of one cutting of a knowledge base: each has posting lists of its own."""
-    return _term_hash(knowledge_base_id.bytes + (cutting_id.to_bytes(8) if cutting_id else b""), term)
+    return hashes_of(knowledge_base_id, cutting_id)[term]
 
 
-@lru_cache(maxsize=200_000)
-def _term_hash(salt: bytes, term: str) -> int:
-    digest = hashlib.blake2b(term.encode(), digest_size=8, key=salt).digest()
-    return int.from_bytes(digest) % TERM_SPACE + 1
+def hashes_of(knowledge_base_id: UUID, cutting_id: int = 0) -> dict[str, int]:
+    """`term_hash` of every term, as a mapping that computes what it has not met: for many terms at once."""
+    return _hashes(knowledge_base_id.bytes + (cutting_id.to_bytes(8) if cutting_id else b""))
+
+
+class _Hashes(dict[str, int]):
+    """The hashes of terms met before, under one salt."""
+
+    def __init__(self, salt: bytes) -> None:
+        self._salt = salt
+
+    def __missing__(self, term: str) -> int:
+        digest = hashlib.blake2b(term.encode(), digest_size=8, key=self._salt).digest()
+        number = int.from_bytes(digest) % TERM_SPACE + 1
+        if len(self) >= _MOST_HASHES:
+            self.clear()
+        self[term] = number
+        return number
+
+
+@lru_cache(maxsize=8)
+def _hashes(salt: bytes) -> _Hashes:
+    return _Hashes(salt)
 
 
 @lru_cache(maxsize=64)

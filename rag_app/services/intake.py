@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from rag_app.database.files import StoredFile
 from rag_app.egress import Rules, parse_url, refuse_private_literal
 from rag_app.errors import EmptyFile, InvalidInput, RagError
-from rag_app.ingestion.formats import sniff
+from rag_app.ingestion.formats import ARCHIVES, sniff
 from rag_app.services.acceptance import (
+    ARCHIVE,
     PRIORITY_FILE,
     PRIORITY_PAGES,
     PRIORITY_TEXTS,
@@ -23,6 +24,7 @@ from rag_app.services.acceptance import (
     lock_identities,
 )
 from rag_app.services.context import Context
+from rag_app.services.document_passwords import keep_password
 from rag_app.services.knowledge import require_visible
 from rag_app.services.labels import LONGEST_EXTERNAL_ID, LONGEST_TITLE, base_name, check_labels, first_line
 from rag_app.services.permissions import Actor, permit
@@ -30,7 +32,8 @@ from rag_app.telemetry import log
 
 MOST_TEXTS = 1000
 MOST_ADDRESSES = 1000
-TEXTS_PER_JOB = 100
+TEXTS_PER_JOB = 250
+BYTES_PER_JOB = 2_000_000  # a job of long texts holds fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class IncomingFile:
     external_id: str | None = None
     title: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    password: str | None = field(default=None, repr=False)  # used if the file asks for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,22 @@ async def add_file(context: Context, actor: Actor, knowledge_base_id: UUID, file
         stored = await context.files.put(actor.workspace_id, file.stream, limit=limit)
         if stored.byte_count == 0:
             raise EmptyFile
-        sniff(name, file.media_type or None, stored.head)
+        is_archive = sniff(name, file.media_type or None, stored.head) in ARCHIVES
     except RagError as problem:
         if problem.code == "storage_full":
             raise
         log.info("document_refused", code=problem.code)
         return Accepted(None, file.external_id, file.title or name, error=Refusal(problem.code, problem.message))
     content = _content_of_file(file, name, stored)
+    if is_archive:  # known by its name, so that uploading it again updates what was in it
+        content = replace(content, kind=ARCHIVE, external_id=file.external_id or name[:LONGEST_EXTERNAL_ID])
     async with context.transaction() as session:
         await lock_identities(session, knowledge_base_id, [content])
         accepted, version_id = await accept(session, actor, knowledge_base_id, content)
         if version_id:
+            if file.password is not None:
+                ids = {"knowledge_base_id": knowledge_base_id, "version_id": version_id}
+                await keep_password(session, context.keys, file.password, **ids)
             await defer_reading(context, session, knowledge_base_id, [version_id], PRIORITY_FILE)
     return accepted
 
@@ -123,7 +132,7 @@ async def add_texts(
         contents.append(_content_of_text(item, words, stored.key, offset) if is_taken and stored else None)
         offset += len(words)
     results: list[Accepted] = []
-    waiting: list[UUID] = []
+    waiting: list[tuple[UUID, int]] = []
     async with context.transaction() as session:
         taken = [each for each in contents if each]
         await lock_identities(session, knowledge_base_id, taken)
@@ -135,11 +144,23 @@ async def add_texts(
             accepted, version_id = next(outcomes)
             results.append(accepted)
             if version_id:
-                waiting.append(version_id)
-        for start in range(0, len(waiting), TEXTS_PER_JOB):
-            batch = waiting[start : start + TEXTS_PER_JOB]
+                waiting.append((version_id, content.byte_count))
+        for batch in _jobs(waiting):
             await defer_reading(context, session, knowledge_base_id, batch, PRIORITY_TEXTS)
     return results
+
+
+def _jobs(waiting: Sequence[tuple[UUID, int]]) -> list[list[UUID]]:
+    """Versions and their sizes in bytes as the batches of single jobs."""
+    batches: list[list[UUID]] = []
+    held = 0
+    for version_id, size in waiting:
+        if not batches or len(batches[-1]) == TEXTS_PER_JOB or held + size > BYTES_PER_JOB:
+            batches.append([])
+            held = 0
+        batches[-1].append(version_id)
+        held += size
+    return batches
 
 
 def _title_of_text(item: IncomingText) -> str:

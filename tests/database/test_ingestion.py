@@ -137,6 +137,25 @@ async def test_a_large_knowledge_base_gets_a_vector_index_and_loses_it_when_it_g
     assert await vector_indexes(context) == 0
 
 
+async def test_an_index_that_is_being_filled_waits_for_its_hnsw(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_app.retrieval.dense.HNSW_FROM", 1)
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Handbook"))
+    async with open_workshop(context) as workshop:
+        await add_texts(context, actor, base.id, [IncomingText("Salt is white."), IncomingText("Pepper is black.")])
+        await work_off(context, workshop)
+        await add_texts(context, actor, base.id, [IncomingText(f"Spice {number}.") for number in range(3)])
+        await merge_all_statistics(context)
+        await tend_vector_indexes(context)
+        assert await vector_indexes(context) == 0
+        await work_off(context, workshop)
+    await merge_all_statistics(context)
+    await tend_vector_indexes(context)
+    assert await vector_indexes(context) == 1
+
+
 async def vector_indexes(context: Context) -> int:
     async with context.transaction() as session:
         found = await session.execute(text("SELECT count(*) FROM pg_class WHERE relname LIKE 'embeddings_hnsw_%'"))

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_app.errors import EmptyFile, MislabelledFile, TooMuchContent, UnsupportedType
-from rag_app.ingestion import delimited
+from rag_app.ingestion import sheet
 from rag_app.ingestion.encoding import clean, decode
-from rag_app.ingestion.formats import SUPPORTED, Format, sniff
+from rag_app.ingestion.formats import OLE_MAGIC, SUPPORTED, Format, sniff
 from rag_app.ingestion.language import detect
 from rag_app.ingestion.parse import parse
 from rag_app.ingestion.parsed import ParsedDocument
@@ -26,6 +26,11 @@ def read(folder: Path, name: str, content: str | bytes) -> ParsedDocument:
     return parse(path, filename=name)
 
 
+def zip_head(name: str, content: bytes = b"") -> bytes:
+    """The beginning of a zip file whose first member has this name."""
+    return b"PK\x03\x04" + b"\0" * 22 + len(name).to_bytes(2, "little") + b"\0\0" + name.encode() + content
+
+
 @pytest.mark.parametrize(
     ("name", "head", "wanted"),
     [
@@ -33,6 +38,10 @@ def read(folder: Path, name: str, content: str | bytes) -> ParsedDocument:
         ("no ending", b"\n\n%PDF-1.4", Format.PDF),
         ("a.docx", b"PK\x03\x04....[Content_Types].xml....word/document.xml", Format.DOCX),
         ("a.docx", b"PK\x03\x04" + b"." * 100 + b"[Content_Types].xml", Format.DOCX),
+        ("a.zip", zip_head("report.docx", zip_head("word/document.xml")), Format.ZIP),
+        ("letters", zip_head("a.txt"), Format.ZIP),
+        ("a.tar.gz", b"\x1f\x8b", Format.TAR),
+        ("letters", b"a.txt".ljust(257, b"\0") + b"ustar", Format.TAR),
         ("a.asp.bin.html", b"  <!DOCTYPE html><p>x", Format.HTML),
         ("page", b"<html><body>", Format.HTML),
         ("readme.md", b"<html> in Markdown", Format.MARKDOWN),
@@ -55,12 +64,12 @@ def test_the_media_type_tells_the_format_of_a_name_without_ending() -> None:
 @pytest.mark.parametrize(
     ("name", "head", "error", "names"),
     [
-        ("a.pdf", b"PK\x03\x04 word/document.xml", MislabelledFile, "Word"),
+        ("a.pdf", zip_head("word/document.xml"), MislabelledFile, "Word"),
         ("a.docx", b"%PDF-1.4", MislabelledFile, "PDF"),
         ("a.txt", b"\x89PNG\r\n\x1a\n", MislabelledFile, "PNG"),
         ("a.pdf", b"just words", MislabelledFile, "plain text"),
         ("a.txt", bytes(range(32)) * 20, MislabelledFile, "binary"),
-        ("a.xlsx", b"PK\x03\x04 [Content_Types].xml xl/workbook.xml", UnsupportedType, "Excel"),
+        ("a.xlsx", zip_head("xl/workbook.xml"), UnsupportedType, "Excel"),
         ("a.png", b"\x89PNG\r\n\x1a\n", UnsupportedType, "PNG"),
         ("a.exe", b"plain", UnsupportedType, ".exe"),
         ("a.txt", b"", EmptyFile, "empty"),
@@ -73,7 +82,14 @@ def test_a_refusal_names_what_was_seen(name: str, head: bytes, error: type[Excep
 
 def test_every_supported_format_is_found_by_each_of_its_endings() -> None:
     assert {row.format for row in SUPPORTED} == set(Format)
-    samples = {Format.PDF: b"%PDF-1.4", Format.DOCX: b"PK\x03\x04 word/"}
+    samples = {
+        Format.PDF: b"%PDF-1.4",
+        Format.DOCX: zip_head("word/document.xml"),
+        Format.EPUB: zip_head("mimetype", b"application/epub+zip"),
+        Format.MSG: OLE_MAGIC,
+        Format.ZIP: zip_head("notes.txt"),
+        Format.TAR: b"\x1f\x8b",
+    }
     for row in SUPPORTED:
         for extension in row.extensions:
             assert sniff("x" + extension, None, samples.get(row.format, b"text")) is row.format
@@ -195,7 +211,7 @@ def test_line_breaks_and_pipes_in_a_cell_do_not_break_the_table(tmp_path: Path) 
 
 
 def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "MAX_ROWS", 10)
+    monkeypatch.setattr(sheet, "MAX_ROWS", 10)
     with pytest.raises(TooMuchContent):
         read(tmp_path, "a.csv", "a,b\n" * 20)
 
@@ -209,6 +225,9 @@ def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("これは日本語で書かれた文章です。", "ja"),
         ("这是一段用中文写的文字，用来测试语言识别。", "zh"),
         ("Это предложение написано на русском языке.", "ru"),
+        ("De fiets is to be of niet to be in het huis, for the most part was het er een van hout.", "nl"),
+        ("Er was in der Stadt, as is, an der Ecke: die Kinder spielten an dem Brunnen to be or not.", "de"),
+        ("The settings that are kept in this file were written by hand.", "en"),
         ("1234 | 5678 | 90", ""),
         ("ok", ""),
         ("", ""),
