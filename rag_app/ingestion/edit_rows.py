@@ -29,7 +29,6 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:starts AS int[]), CAST(:ends AS int[]), 
 WHERE e.knowledge_base_id = :kb AND e.id = p.id
 """
 )
-_COUNTED = text("UPDATE versions SET passage_count = :count WHERE knowledge_base_id = :kb AND id = :version")
 
 
 class EditsChanged(Exception):
@@ -83,7 +82,7 @@ async def require_unchanged(
 async def note_placements(
     connection: AsyncConnection, knowledge_base_id: UUID, version_id: UUID, edited: Edited
 ) -> None:
-    """Keep where the edits of a document stand in the version that becomes active, and how many passages it has."""
+    """Keep where the edits of a document stand in the version that becomes active."""
     if not edited.revisions:
         return
     places: Sequence[tuple[Any, Any]] = [each.span or (None, None) for each in edited.placements]
@@ -94,5 +93,3 @@ async def note_placements(
         "conflicts": [each.reason for each in edited.placements],
     }
     await connection.execute(_PLACED, {"kb": knowledge_base_id, "version": version_id, **values})
-    counted = {"kb": knowledge_base_id, "version": version_id, "count": len(edited.cuts)}
-    await connection.execute(_COUNTED, counted)

@@ -69,8 +69,7 @@ WHERE v.knowledge_base_id = :kb AND v.id = mine.id AND v.attempt = mine.attempt 
 """
 )
 _DELETE_OTHERS = text(
-    "DELETE FROM passages WHERE knowledge_base_id = :kb AND version_id = :version "
-    "AND id <> ALL(CAST(:kept AS uuid[]))"
+    "DELETE FROM passages WHERE knowledge_base_id = :kb AND version_id = :version AND id <> ALL(CAST(:kept AS uuid[]))"
 )
 _DELETE_PASSAGES = text("DELETE FROM passages WHERE knowledge_base_id = :kb AND version_id = ANY(:versions)")
 _ACTIVATE = text(
@@ -78,9 +77,10 @@ _ACTIVATE = text(
     "WHERE v.knowledge_base_id = :kb AND v.id = ANY(:ids) AND d.knowledge_base_id = :kb AND d.id = v.document_id"
 )
 _READY = text(
-    "UPDATE versions SET state = 'ready', phase = NULL, progress = 1, failures = 0, claimed_by = NULL, "
-    "error_code = NULL, error_message = NULL, ready_at = now(), updated_at = now() "
-    "WHERE knowledge_base_id = :kb AND id = ANY(:ids)"
+    "UPDATE versions v SET state = 'ready', phase = NULL, progress = 1, failures = 0, claimed_by = NULL, "
+    "error_code = NULL, error_message = NULL, ready_at = now(), updated_at = now(), passage_count = own.passages "
+    "FROM unnest(CAST(:ids AS uuid[]), CAST(:counts AS int[])) AS own (id, passages) "
+    "WHERE v.knowledge_base_id = :kb AND v.id = own.id"
 )
 _TASK_DONE = text(
     "UPDATE tasks t SET status = 'done', phase = NULL, progress = 1, finished_at = now(), "
@@ -141,7 +141,8 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
         await search_store.insert_prepared(connection, rows)
         for each in chosen:
             await note_placements(connection, kb, each.claimed.id, each.edited)
-        keys = {"kb": kb, "ids": [each.claimed.id for each in chosen]}
+        counts = [len(each.cuts) for each in chosen]
+        keys = {"kb": kb, "ids": [each.claimed.id for each in chosen], "counts": counts}
         for statement in (_ACTIVATE, _READY, _TASK_DONE):
             await connection.execute(statement, keys)
     return set(allowed)

@@ -16,6 +16,7 @@ from rag_app.services.acceptance import INGEST, PRIORITY_FILE
 from rag_app.services.audit import record
 from rag_app.services.context import Context
 from rag_app.services.document_passwords import keep_password
+from rag_app.services.edit_effects import forget_edits
 from rag_app.services.knowledge import VISIBLE, require_visible, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
@@ -26,7 +27,7 @@ SELECT d.id, d.knowledge_base_id, d.external_id, d.title, d.url, d.kind, d.metad
        d.active_version_id, d.latest_version_id, k.name AS knowledge_base_name,
        l.state, l.phase, l.progress, l.error_code, l.error_message,
        s.filename, s.media_type, s.byte_count, s.language, s.passage_count, s.page_count, s.original_key IS NOT NULL
-       AS has_original
+       AS has_original, s.warnings, d.parent_id
 FROM documents d
 JOIN knowledge_bases k ON k.id = d.knowledge_base_id
 JOIN versions l ON l.knowledge_base_id = d.knowledge_base_id AND l.id = d.latest_version_id
@@ -38,6 +39,7 @@ _LIST = text(
     _CARDS
     + """ AND d.knowledge_base_id = :kb
 AND (CAST(:q AS text) IS NULL OR d.title ILIKE :q ESCAPE '\\')
+AND (CAST(:parent AS uuid) IS NULL OR d.parent_id = :parent)
 AND (CAST(:status AS text) IS NULL OR CASE WHEN d.active_version_id IS NOT NULL THEN 'ready' ELSE l.state END = :status)
 AND (CAST(:moment AS timestamptz) IS NULL OR (d.created_at, d.id) < (:moment, :identity))
 ORDER BY d.created_at DESC, d.id DESC LIMIT :limit"""
@@ -56,11 +58,15 @@ _ORIGINAL = text(
     "SELECT original_key, original_offset, byte_count, filename, media_type FROM versions "
     "WHERE knowledge_base_id = :kb AND id = :version"
 )
+# With an archive go the documents that it was unpacked into.
 _MARK_DELETED = text(
-    "UPDATE documents SET deleted_at = now(), updated_at = now() WHERE knowledge_base_id = :kb AND id = :id"
+    "UPDATE documents SET deleted_at = now(), updated_at = now() "
+    "WHERE knowledge_base_id = :kb AND (id = :id OR parent_id = :id) AND deleted_at IS NULL RETURNING id"
 )
 ASKING_FOR_A_PASSWORD = frozenset({PasswordNeeded.code, PasswordWrong.code})
-_LOCKED = text("SELECT id FROM documents WHERE knowledge_base_id = :kb AND id = :id FOR UPDATE")
+_LOCKED = text(
+    "SELECT id FROM documents WHERE knowledge_base_id = :kb AND (id = :id OR parent_id = :id) ORDER BY id FOR UPDATE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class DocumentCard:
     version_id: UUID
     created_at: datetime
     updated_at: datetime
+    warnings: tuple[str, ...]  # sentences: what was left out of the text, what became of an archive
+    parent_id: UUID | None  # the archive that it was unpacked from
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +218,8 @@ def _card(row: RowMapping) -> DocumentCard:
         version_id=row["active_version_id"] or row["latest_version_id"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        warnings=tuple(row["warnings"]),
+        parent_id=row["parent_id"],
     )
 
 
@@ -219,6 +229,7 @@ class DocumentFilter:
 
     status: str | None = None
     q: str | None = None
+    parent_id: UUID | None = None
 
 
 async def list_documents(
@@ -230,7 +241,8 @@ async def list_documents(
     like = f"%{_escaped(wanted.q.strip())}%" if wanted.q and wanted.q.strip() else None
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
-        parameters = {**visibility(actor), "kb": knowledge_base_id, "q": like, "status": wanted.status}
+        chosen = {"q": like, "status": wanted.status, "parent": wanted.parent_id}
+        parameters = {**visibility(actor), "kb": knowledge_base_id, **chosen}
         found = await session.execute(
             _LIST, {**parameters, "moment": moment, "identity": identity, "limit": page.limit + 1}
         )
@@ -372,13 +384,15 @@ async def remove_document(
     """Take a document out of search, in the transaction of `session`; a job erases what it leaves behind."""
     keys = {"kb": knowledge_base_id, "id": document_id}
     await session.execute(_LOCKED, keys)  # a flip that is under way comes first, and is removed with the rest
-    await session.execute(_MARK_DELETED, keys)
+    gone = list((await session.execute(_MARK_DELETED, keys)).scalars())
     await session.execute(
         text(
             "UPDATE tasks SET status = 'cancelled', finished_at = now() "
-            "WHERE document_id = :id AND status IN ('queued', 'running')"
+            "WHERE document_id = ANY(:ids) AND status IN ('queued', 'running')"
         ),
-        {"id": document_id},
+        {"ids": gone},
     )
+    for note in await forget_edits(context, session, knowledge_base_id, gone):
+        await remove_document(context, session, knowledge_base_id, document_id=note)
     arguments = {"knowledge_base_id": str(knowledge_base_id), "document_id": str(document_id)}
     await context.queue.defer("erase", arguments, session=session)
