@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from rag_app.database.columns import new_id
 from rag_app.database.engine import transaction
 from rag_app.ingestion.cutting import cut_by, kept_reading
+from rag_app.ingestion.edit_rows import Edited, EditsChanged, edited, edits_of, require_unchanged
 from rag_app.ingestion.embed import CachedEmbedder
 from rag_app.ingestion.flip import MISSING_VERSIONS
 from rag_app.ingestion.index_rows import Building, is_mine
@@ -54,8 +55,13 @@ class Missing:
 class _Recut:
     missing: Missing
     reading: ParsedDocument
-    cuts: tuple[Cut, ...]
+    edited: Edited
     ids: tuple[UUID, ...]
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """What becomes searchable."""
+        return self.edited.cuts
 
 
 async def missing_versions(connection: AsyncConnection, building: Building, after: UUID) -> list[Missing]:
@@ -79,13 +85,7 @@ async def recut(
 
     A version whose document changed meanwhile is left out: it comes again.
     """
-    made: list[_Recut] = []
-    for each in batch:
-        async with transaction(engine) as session:
-            reading = await kept_reading(session, building.knowledge_base_id, each.version_id)
-        if reading is not None:
-            cuts = await asyncio.to_thread(cut_by, reading, building.cutting)
-            made.append(_Recut(each, reading, cuts, tuple(new_id() for _ in cuts)))
+    made = [one for each in batch if (one := await _cut_anew(engine, building, each)) is not None]
     texts = [embedded_text(one.reading.text, c) for one in made for c in one.cuts]
     vectors = iter(await embedder.vectors(texts, _unwatched))
     embedded = {one.missing.version_id: [next(vectors) for _ in one.cuts] for one in made}
@@ -95,6 +95,11 @@ async def recut(
         wanted = await _unchanged(connection, building, made)
         if not await is_mine(connection, building):
             return None
+        found = {one.missing.document_id: one.edited for one in made if one.missing.version_id in wanted}
+        try:
+            await require_unchanged(connection, building.knowledge_base_id, found)
+        except EditsChanged:
+            return set()  # all of the batch comes again
         there = {"kb": building.knowledge_base_id, "versions": sorted(wanted), "cutting": building.cutting.id}
         wanted -= set((await connection.execute(_THERE, there)).scalars())
         chosen = [one for one in made if one.missing.version_id in wanted and one.cuts]
@@ -103,6 +108,22 @@ async def recut(
             passages = [row for one in chosen for row in rows[one.missing.version_id]]
             await search_store.insert(connection, passages)
     return {one.missing.version_id for one in made if not one.cuts}
+
+
+async def _cut_anew(engine: AsyncEngine, building: Building, missing: Missing) -> _Recut | None:
+    """The passages to be of a version, without what people have hidden or corrected; None when it is gone."""
+    base = building.knowledge_base_id
+    async with transaction(engine) as session:
+        reading = await kept_reading(session, base, missing.version_id)
+        edits = await edits_of(await session.connection(), base, [missing.document_id])
+    if reading is None:
+        return None
+
+    def cut_around() -> Edited:
+        return edited(reading.text, cut_by(reading, building.cutting), edits.get(missing.document_id, ()))
+
+    found = await asyncio.to_thread(cut_around)
+    return _Recut(missing, reading, found, tuple(new_id() for _ in found.cuts))
 
 
 def embedded_text(body: str, cut: Cut) -> str:

@@ -114,7 +114,7 @@ async def compare_by_itself(context: Context, pair: tuple[UUID, UUID, int, int])
 def _check(new: IndexCard, questions: Sequence[str]) -> None:
     if new.state == "active":
         raise Conflict("This index is in use; there is nothing to compare it with.")
-    if new.state == "failed" or new.phase not in (None, "comparing", "ready", "flipping"):
+    if new.state != "retired" and new.phase not in ("comparing", "ready", "flipping"):
         raise Conflict("This index is not complete yet.")
     if len(questions) > MOST_QUESTIONS or any(len(each) > LONGEST_QUESTION for each in questions):
         most = f"at most {MOST_QUESTIONS} of at most {LONGEST_QUESTION} characters"

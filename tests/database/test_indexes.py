@@ -1,6 +1,7 @@
 """Another embedding model or passage size, built beside what is searched, and the way back."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from rag_app.errors import Busy, Conflict, InvalidInput, ProviderError
 from rag_app.ingestion import build, index_rows
 from rag_app.providers.circuit import SWITCHBOARD
 from rag_app.providers.library import close_clients
-from rag_app.retrieval import dense
+from rag_app.retrieval.passages import Passage
 from rag_app.services.context import Context
 from rag_app.services.documents import delete_document, document_passages
 from rag_app.services.index_comparison import compare_index
@@ -48,12 +49,11 @@ async def double(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProviderDoubl
 
 
 @pytest.fixture
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few passages at a time, and no pauses."""
     monkeypatch.setattr(build, "BATCH", 8)
     monkeypatch.setattr(build, "REST_SHARE", 0.0)
     monkeypatch.setattr(index_rows, "FIRST_WAIT_S", 0)
-    yield
 
 
 class Shelf:
@@ -110,6 +110,17 @@ class Shelf:
         """The external id of the best passage for a word."""
         result = await search_knowledge_base(self.context, self.actor, self.base, Query(word))
         return result.passages[0].external_id or "" if result.passages else ""
+
+    async def look(self, words: str) -> tuple[Passage, ...]:
+        """What is found."""
+        return (await search_knowledge_base(self.context, self.actor, self.base, Query(words, limit=20))).passages
+
+    async def resume(self) -> None:
+        """What the sweeper does in a while, now."""
+        async with self.context.transaction() as session:
+            await session.execute(text("UPDATE indexes SET updated_at = now() - interval '1 minute'"))
+        await sweep_indexes(self.context)
+        await self.work()
 
     async def value(self, statement: str, **values: Any) -> Any:
         """One value from the database."""
@@ -178,3 +189,202 @@ async def test_another_passage_size_takes_the_place_of_the_one_before(context: C
     assert both == before + after
     assert await shelf.found(mark(5)) == "n5"
     shelf.is_whole()
+
+
+async def test_what_comes_and_goes_meanwhile_is_caught_up_with(context: Context, small_steps: None) -> None:
+    shelf = await Shelf.fill(context)
+    begun = await shelf.begin(passage_tokens=100)
+    await shelf.work()
+    assert (await shelf.card(begun.id)).phase == "ready"
+    [added] = await shelf.add(range(20, 21))
+    gone = await shelf.value("SELECT id FROM documents WHERE knowledge_base_id = :kb AND external_id = 'n2'")
+    await delete_document(context, shelf.actor, gone)
+    changed = IncomingText(story(33), external_id="n4")
+    await add_texts(context, shelf.actor, shelf.base, [changed])
+    await use_index(context, shelf.actor, shelf.base, begun.id)
+    await shelf.work()
+    assert (await shelf.active()).id == begun.id
+    assert (await shelf.found(mark(20)), await shelf.found(mark(33))) == ("n20", "n4")
+    assert mark(2) not in " ".join(each.text for each in (await shelf.look(mark(2))))
+    assert mark(4) not in " ".join(each.text for each in (await shelf.look(mark(4))))
+    shown = await document_passages(context, shelf.actor, added)
+    assert len(shown) == await shelf.value(
+        "SELECT count(*) FROM passages WHERE knowledge_base_id = :kb AND document_id = :id AND cutting_id = :cutting",
+        id=added,
+        cutting=begun.id,
+    )
+    shelf.is_whole()
+
+
+async def test_the_way_back_brings_along_what_came_since_and_the_old_one_leaves_nothing(
+    context: Context, small_steps: None
+) -> None:
+    shelf = await Shelf.fill(context)
+    first = await shelf.active()
+    second = await shelf.switch(passage_tokens=100)
+    await shelf.add(range(20, 23))
+    await use_index(context, shelf.actor, shelf.base, first.id)
+    await shelf.work()
+    assert (await shelf.active()).id == first.id
+    assert await shelf.found(mark(21)) == "n21"
+    shelf.is_whole()
+    with pytest.raises(Conflict):
+        await drop_index(context, shelf.actor, shelf.base, first.id)
+    await drop_index(context, shelf.actor, shelf.base, second.id)
+    await shelf.work()
+    assert [each.id for each in await shelf.cards()] == [first.id]
+    for table in ("passages", "lexical", "lexical_counts", "lexical_totals", "lexical_deltas"):
+        left = f"SELECT count(*) FROM {table} WHERE knowledge_base_id = :kb AND cutting_id <> 0"
+        assert await shelf.value(left) == 0, table
+    others = "SELECT count(*) FROM embeddings WHERE knowledge_base_id = :kb AND index_id <> :id"
+    assert await shelf.value(others, id=first.id) == 0
+    assert await shelf.found(mark(21)) == "n21"
+    shelf.is_whole()
+
+
+async def test_a_kept_index_is_used_again_instead_of_being_built_anew(context: Context, small_steps: None) -> None:
+    shelf = await Shelf.fill(context, 3)
+    first = await shelf.active()
+    await shelf.switch(passage_tokens=100)
+    back = await shelf.switch(passage_tokens=first.passage_tokens)
+    assert (back.id, back.state) == (first.id, "active")
+
+
+async def test_an_index_that_was_kept_long_enough_goes_by_itself(context: Context, small_steps: None) -> None:
+    shelf = await Shelf.fill(context, 3)
+    second = await shelf.switch(passage_tokens=100, keep_days=0)
+    await sweep_indexes(context)
+    await shelf.work()
+    assert [each.id for each in await shelf.cards()] == [second.id]
+    shelf.is_whole()
+
+
+async def test_searches_never_see_two_cuttings_at_once(context: Context, small_steps: None) -> None:
+    shelf = await Shelf.fill(context)
+    seen: set[int] = set()
+    done = asyncio.Event()
+
+    async def look() -> None:
+        while not done.is_set():
+            ids = [each.id for each in await shelf.look("harbour lantern")]
+            async with context.transaction() as session:
+                of = text("SELECT DISTINCT cutting_id FROM passages WHERE id = ANY(:ids)")
+                cuttings = set((await session.execute(of, {"ids": ids})).scalars())
+            assert ids and len(cuttings) == 1
+            seen.update(cuttings)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(look())
+        first = await shelf.active()
+        index = await shelf.switch(passage_tokens=100)
+        await shelf.look("harbour")
+        await use_index(context, shelf.actor, shelf.base, first.id)
+        await shelf.work()
+        done.set()
+    assert seen == {0, index.id}
+
+
+async def test_a_provider_in_trouble_is_waited_for_and_then_given_up(
+    context: Context, double: ProviderDouble, small_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = await Shelf.fill(context)
+    await connect_provider(shelf, double)
+    begun = await shelf.begin(embedding_model=MODEL, auto_flip=True)
+    double.script(Answer(), Answer(dimensions=32))
+    await shelf.work()
+    waits = await shelf.card(begun.id)
+    assert waits.state == "building" and waits.problem is not None and "32 numbers" in waits.problem.message
+    assert 0 < waits.done < waits.total
+    assert await shelf.found(mark(3)) == "n3"
+    monkeypatch.setattr(index_rows, "MOST_FAILURES", 2)
+    double.script(Answer(dimensions=32))
+    await shelf.resume()
+    failed = await shelf.card(begun.id)
+    assert failed.state == "failed" and begun.task_id is not None
+    task = await get_task(context, shelf.actor, begun.task_id)
+    assert (task.status, task.error and task.error.code) == ("failed", ProviderError.code)
+    embedded = await shelf.value(
+        "SELECT count(*) FROM embeddings WHERE knowledge_base_id = :kb AND index_id = :id", id=begun.id
+    )
+    asked = sum(len(each.body["input"]) for each in double.requests)
+    await use_index(context, shelf.actor, shelf.base, begun.id)
+    await shelf.work()
+    assert (await shelf.active()).id == begun.id
+    total = await shelf.value("SELECT count(*) FROM passages WHERE knowledge_base_id = :kb")
+    assert sum(len(each.body["input"]) for each in double.requests) - asked == total - embedded
+    shelf.is_whole()
+
+
+async def test_a_model_that_does_not_answer_is_refused_at_once(context: Context, double: ProviderDouble) -> None:
+    shelf = await Shelf.fill(context, 2)
+    await connect_provider(shelf, double)
+    double.default = server_error()
+    with pytest.raises(ProviderError):
+        await shelf.begin(embedding_model=MODEL)
+    assert len(await shelf.cards()) == 1
+
+
+async def test_one_at_a_time_and_only_what_changes_something(context: Context) -> None:
+    shelf = await Shelf.fill(context, 2)
+    with pytest.raises(Conflict):
+        await shelf.begin(passage_tokens=220)
+    for wrong in ({"passage_tokens": 20}, {"overlap_tokens": 200}, {"keep_days": -1, "passage_tokens": 100}):
+        with pytest.raises(InvalidInput):
+            await shelf.begin(**wrong)
+    begun = await shelf.begin(passage_tokens=100)
+    with pytest.raises(Busy):
+        await shelf.begin(passage_tokens=120)
+    assert begun.task_id is not None
+    assert (await cancel_task(context, shelf.actor, begun.task_id)).status == "cancelled"
+    with pytest.raises(Conflict):
+        await cancel_task(context, shelf.actor, begun.task_id)
+    await shelf.work()
+    assert [each.state for each in await shelf.cards()] == ["active"]
+    await shelf.begin(passage_tokens=120)
+
+
+async def test_a_large_index_has_a_table_of_its_own_that_goes_with_it(
+    context: Context, small_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "HNSW_FROM", 10)
+    shelf = await Shelf.fill(context)
+    first = await shelf.active()
+    index = await shelf.switch(passage_tokens=100)
+    assert await shelf.value("SELECT has_hnsw FROM indexes WHERE id = :id", id=index.id)
+    there = "SELECT count(*) FROM pg_class WHERE relname LIKE :name"
+    assert await shelf.value(there, name=f"embeddings_{index.id}") == 1
+    assert await shelf.value(there, name=f"embeddings_hnsw_{index.id}") == 1
+    assert await shelf.found(mark(7)) == "n7"
+    await shelf.add(range(30, 32))
+    assert await shelf.found(mark(31)) == "n31"
+    shelf.is_whole()
+    await use_index(context, shelf.actor, shelf.base, first.id)
+    await shelf.work()
+    await drop_index(context, shelf.actor, shelf.base, index.id)
+    await shelf.work()
+    assert await shelf.value(there, name=f"embeddings%{index.id}%") == 0
+    assert await shelf.found(mark(31)) == "n31"
+    shelf.is_whole()
+
+
+async def test_the_estimate_is_near_what_comes(context: Context, small_steps: None) -> None:
+    shelf = await Shelf.fill(context)
+    expected = await estimate_index(context, shelf.actor, shelf.base, NewIndex(passage_tokens=100))
+    assert expected.cost_microusd == 0 and expected.dimensions == 256
+    await shelf.switch(passage_tokens=100)
+    card = await get_knowledge_base(context, shelf.actor, shelf.base)
+    assert expected.passages == pytest.approx(card.passages, rel=0.1)
+
+
+async def test_two_indexes_are_compared_on_questions(context: Context, small_steps: None) -> None:
+    shelf = await Shelf.fill(context)
+    begun = await shelf.begin(passage_tokens=100)
+    with pytest.raises(Conflict):
+        await compare_index(context, shelf.actor, shelf.base, begun.id, ["harbour"])
+    await shelf.work()
+    found = await compare_index(context, shelf.actor, shelf.base, begun.id, [mark(3), "harbour lantern"])
+    assert found.figures["questions"] == 2 and 0 < found.figures["overlap_at_10"] <= 1
+    assert found.questions[0].question == mark(3) and found.questions[0].is_first_same
+    places = [each.new_place for each in found.questions[0].passages if each.new_place]
+    assert places == list(range(1, len(places) + 1))
+    assert (await shelf.card(begun.id)).comparison["source"] == "given"
