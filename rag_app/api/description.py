@@ -27,6 +27,7 @@ _MORE: dict[str, tuple[int, ...]] = {
     "PATCH /api/v1/knowledge-bases/{knowledge_base_id}": (409,),
     "POST /api/v1/knowledge-bases/{knowledge_base_id}/documents": (415, 507),
     "GET /api/v1/documents/{document_id}/text": (409, 410),
+    "GET /api/v1/sources/{source_id}/pages/{page_id}/diff": (409,),
     "POST /api/v1/bots": (404,),
     "PATCH /api/v1/bots/{bot_id}": (409,),
     "DELETE /api/v1/bots/{bot_id}": (409,),

@@ -320,5 +320,6 @@ async def _as_duplicate(session: AsyncSession, known: Any, content: Content) -> 
 async def defer_reading(
     context: Context, session: AsyncSession, knowledge_base_id: UUID, versions: Sequence[UUID], priority: int
 ) -> None:
+    """Queue the reading of some versions of one knowledge base, in the transaction of `session`."""
     arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(each) for each in versions]}
     await context.queue.defer(INGEST, arguments, session=session, priority=priority)

@@ -39,12 +39,14 @@ _FORGET = text(
 _REMOVED = text("UPDATE source_runs SET removed = removed + :count, phase = 'retiring' WHERE id = :run")
 _HELD_BACK = text("UPDATE source_runs SET held_back = :count WHERE id = :run")
 _FINISH = text(
-    "UPDATE source_runs SET status = CAST(:status AS text), progress = CASE WHEN CAST(:status AS text) = 'done' THEN 1 ELSE progress END, "
+    "UPDATE source_runs SET status = CAST(:status AS text), "
+    "progress = CASE WHEN CAST(:status AS text) = 'done' THEN 1 ELSE progress END, "
     "error_code = :code, error_message = :message, claimed_by = NULL, finished_at = now() "
     "WHERE id = :run RETURNING task_id, added, changed, unchanged, removed, failed, skipped, held_back"
 )
 _FINISH_TASK = text(
-    "UPDATE tasks SET status = CAST(:status AS text), progress = CASE WHEN CAST(:status AS text) = 'done' THEN 1 ELSE progress END, "
+    "UPDATE tasks SET status = CAST(:status AS text), "
+    "progress = CASE WHEN CAST(:status AS text) = 'done' THEN 1 ELSE progress END, "
     "error_code = :code, error_message = :message, finished_at = now(), "
     "result = jsonb_build_object('added', CAST(:added AS int), 'changed', CAST(:changed AS int), "
     "'unchanged', CAST(:unchanged AS int), 'removed', CAST(:removed AS int), 'failed', CAST(:failed AS int)) "

@@ -68,6 +68,7 @@ _STOP_TASK = text(
     "UPDATE tasks SET status = 'cancelled', error_code = :code, error_message = :message, finished_at = now() "
     "WHERE id = :id"
 )
+_SOURCE_OF_TASK = text("SELECT source_id FROM source_runs WHERE task_id = :task AND status IN ('queued', 'running')")
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _LOST = text(
     """
@@ -217,6 +218,17 @@ async def stop_run(context: Context, actor: Actor, source_id: UUID) -> RunCard:
             raise Conflict("This source is not being read.")
         await session.execute(_STOP_TASK, {"id": stopped.task_id, **reason})
     return await get_run(context, actor, stopped.id)
+
+
+async def stop_run_of_task(context: Context, task_id: UUID) -> None:
+    """Stop the run behind a task. Raises Conflict when it has ended."""
+    reason = {"code": Cancelled.code, "message": Cancelled().message}
+    async with context.transaction() as session:
+        source = (await session.execute(_SOURCE_OF_TASK, {"task": task_id})).scalar_one_or_none()
+        stopped = (await session.execute(_STOP, {"id": source, **reason})).one_or_none()
+        if stopped is None:
+            raise Conflict("This task has already ended.")
+        await session.execute(_STOP_TASK, {"id": stopped.task_id, **reason})
 
 
 async def fire_due(context: Context) -> int:

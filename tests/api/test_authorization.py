@@ -157,7 +157,8 @@ async def _fingerprint(context: Context) -> dict[str, Any]:
     """All rows that somebody could have changed, without those that every call writes."""
     found: dict[str, Any] = {}
     tables = ("knowledge_bases", "knowledge_base_members", "documents", "versions", "bots", "bot_knowledge_bases",
-              "conversations", "messages", "feedback", "tasks", "sources", "source_runs", "indexes", "users", "one_time_links", "providers")  # fmt: skip
+              "conversations", "messages", "feedback", "tasks", "sources", "source_runs",
+              "indexes", "users", "one_time_links", "providers")  # fmt: skip
     async with context.transaction() as session:
         for table in tables:
             rows = await session.execute(text(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t"))
