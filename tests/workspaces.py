@@ -9,6 +9,7 @@ from rag_app.database.people import User, Workspace
 from rag_app.egress import Egress
 from rag_app.ingestion.pipeline import Workshop
 from rag_app.ingestion.sandbox import ParserPool
+from rag_app.services.archives import expand
 from rag_app.services.context import Context
 from rag_app.services.document_passwords import open_password
 from rag_app.services.embedding import Vectors, embed_texts
@@ -40,7 +41,8 @@ async def open_workshop(context: Context) -> AsyncIterator[Workshop]:
     pool = ParserPool(size=1)
     try:
         unseal = partial(open_password, context.keys)
-        yield Workshop(context.engine, context.files, pool, Egress(), embed, _nobody, 10_000_000, unseal)
+        unpack = partial(expand, context, pool)
+        yield Workshop(context.engine, context.files, pool, Egress(), embed, _nobody, 10_000_000, unseal, unpack)
     finally:
         await pool.close()
 

@@ -118,6 +118,8 @@ class DocumentView(View):
     version_id: UUID
     created_at: datetime
     updated_at: datetime
+    warnings: list[str]
+    parent_id: UUID | None
 
 
 class StoredPassageView(View):
@@ -285,9 +287,10 @@ async def list_of(
     knowledge_base_id: UUID,
     status: Annotated[Literal["queued", "working", "ready", "failed"] | None, Query()] = None,
     q: Annotated[str | None, Query(max_length=200, description="part of the title")] = None,
+    parent_id: Annotated[UUID | None, Query(description="only what was unpacked from this archive")] = None,
 ) -> Listing[DocumentView]:
     """The documents of a knowledge base, newest first."""
-    wanted = DocumentFilter(status, q)
+    wanted = DocumentFilter(status, q, parent_id)
     found = await documents.list_documents(context, actor, knowledge_base_id, wanted=wanted, page=page)
     return listing(found, DocumentView.model_validate)
 

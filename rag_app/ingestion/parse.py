@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from rag_app.errors import DamagedFile, EmptyFile, TooMuchContent
+from rag_app.errors import DamagedFile, EmptyFile, TooMuchContent, UnsupportedType
 from rag_app.ingestion.draft import MAX_CHARS
-from rag_app.ingestion.formats import HEAD_BYTES, OFFICE, OLE_MAGIC, Format, sniff
+from rag_app.ingestion.formats import ARCHIVES, HEAD_BYTES, OFFICE, OLE_MAGIC, OPEN_DOCUMENT, Format, sniff
 from rag_app.ingestion.original import Original, content_of, head_of, size_of
 from rag_app.ingestion.parsed import ParsedDocument
 
@@ -19,6 +19,8 @@ def parse(
     Raises a subclass of DocumentFailed (or UnsupportedType) whose message a person understands.
     """
     kind = sniff(filename, media_type, head_of(path, HEAD_BYTES))
+    if kind in ARCHIVES:
+        raise UnsupportedType("An archive can be uploaded as a file, but not be fetched or be part of another file.")
     try:
         parsed = _parse_as(kind, _unlocked(kind, path, password), password)
     except RecursionError as problem:
@@ -50,6 +52,26 @@ def _parse_as(kind: Format, path: Original, password: str | None) -> ParsedDocum
         from rag_app.ingestion.docx import parse_docx
 
         return parse_docx(path)
+    if kind is Format.PPTX:
+        from rag_app.ingestion.pptx import parse_pptx
+
+        return parse_pptx(path)
+    if kind is Format.XLSX:
+        from rag_app.ingestion.xlsx import parse_xlsx
+
+        return parse_xlsx(path)
+    if kind in OPEN_DOCUMENT:
+        from rag_app.ingestion.odf import parse_odf
+
+        return parse_odf(path)
+    if kind is Format.RTF:
+        from rag_app.ingestion.rtf import parse_rtf
+
+        return parse_rtf(path)
+    if kind is Format.XML:
+        from rag_app.ingestion.xml_tree import parse_xml
+
+        return parse_xml(path)
     return _parse_text(kind, path)
 
 
@@ -73,6 +95,34 @@ def _parse_text(kind: Format, path: Original) -> ParsedDocument:
         from rag_app.ingestion.delimited import parse_delimited
 
         return parse_delimited(text, tab=kind is Format.TSV)
+    return _parse_markup(kind, text)
+
+
+def _parse_markup(kind: Format, text: str) -> ParsedDocument:
+    if kind is Format.RST:
+        from rag_app.ingestion.restructured import parse_restructured
+
+        return parse_restructured(text)
+    if kind is Format.ASCIIDOC:
+        from rag_app.ingestion.asciidoc import parse_asciidoc
+
+        return parse_asciidoc(text)
+    if kind is Format.LATEX:
+        from rag_app.ingestion.latex import parse_latex
+
+        return parse_latex(text)
+    if kind is Format.JSON:
+        from rag_app.ingestion.records import parse_json
+
+        return parse_json(text)
+    if kind is Format.JSONL:
+        from rag_app.ingestion.records import parse_json_lines
+
+        return parse_json_lines(text)
+    if kind is Format.CAPTIONS:
+        from rag_app.ingestion.captions import parse_captions
+
+        return parse_captions(text)
     from rag_app.ingestion.plain import parse_plain
 
     return parse_plain(text)

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from rag_app.errors import ParserMemory, RagError
+from rag_app.ingestion.archive_session import ArchiveSession
 from rag_app.ingestion.language import detect
 from rag_app.ingestion.parse import parse
 from rag_app.ingestion.parsed_wire import packed, refusal
@@ -37,6 +38,9 @@ _FORBIDDEN_EVENTS = (
     "os.spawn",
     "ctypes.dlopen",
 )
+
+
+_SESSIONS: list[ArchiveSession] = []  # at most one: the archive that is open
 
 
 def main() -> None:
@@ -67,6 +71,15 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _done(request: dict[str, Any]) -> dict[str, Any]:
+    """Do what is asked; an archive stays open from one request to the next."""
+    if request["do"] == "unpack":
+        _SESSIONS[:] = [ArchiveSession(request)]
+        return _SESSIONS[0].look()
+    if request["do"] == "next member":
+        return _SESSIONS[0].next()
+    if request["do"] == "more of it":
+        return _SESSIONS[0].more()
+    _SESSIONS.clear()
     parsed = parse(
         Path(request["path"]),
         filename=request["filename"],
@@ -93,7 +106,8 @@ def _import_parsers() -> None:
     import selectolax.lexbor
 
     del lxml, pypdfium2, selectolax
-    detect("Its model is unpacked through a temporary file, which the limits would forbid.")
+    # Not English, which is told without the model: that is unpacked through a file, which the limits would forbid.
+    detect("Das Modell liegt verpackt in einer Datei, die sich später nicht mehr auspacken ließe.")
 
 
 def _limit(memory_bytes: int) -> None:

@@ -7,13 +7,13 @@ import os
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from rag_app.errors import DocumentFailed, ParserCrashed, ParserMemory, ParserTimeout
+from rag_app.errors import DocumentFailed, NotReady, ParserCrashed, ParserMemory, ParserTimeout
 from rag_app.ingestion.parsed import ParsedDocument
-from rag_app.ingestion.parsed_wire import document
+from rag_app.ingestion.parsed_wire import document, raise_refusal
 
 MAX_MEMORY_BYTES = 1_000_000_000
 _MEMORY_SHARE = 0.25
@@ -29,6 +29,9 @@ _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 _ROOT = Path(__file__).resolve().parents[2]
 # Only what a Python child needs: no keys, no addresses, no settings.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHOME", "TZ")
+
+
+Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class ParserPool:
@@ -69,6 +72,26 @@ class ParserPool:
         """
         request = {"path": str(path.resolve()), "filename": filename, "media_type": media_type, "password": password}
         return document(await self._answer({"do": "parse", **request}, timeout_s))
+
+    @contextlib.asynccontextmanager
+    async def session(self, *, timeout_s: float) -> AsyncIterator[Ask]:
+        """One child for several requests that belong together; each may take `timeout_s`.
+
+        Asking raises what the child refuses, and like `parse` what happens to it; NotReady if somebody else ended it.
+        """
+
+        async def ask(request: dict[str, Any]) -> dict[str, Any]:
+            try:
+                answer = await child.ask(request, timeout_s=timeout_s, memory_bytes=self._memory_bytes)
+            except _Killed as problem:
+                raise NotReady("The program that reads files was ended from outside.") from problem
+            raise_refusal(answer)
+            return answer
+
+        async with self._slots:
+            child = await self._take()
+            async with self._lent(child):
+                yield ask
 
     async def _answer(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         async with self._slots:

@@ -44,6 +44,9 @@ RETURNING v.knowledge_base_id, v.id
 )
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
 _VERSIONS_OF = text("SELECT id FROM versions WHERE knowledge_base_id = :kb AND document_id = :document")
+_DELETED_MEMBERS = text(
+    "SELECT id FROM documents WHERE knowledge_base_id = :kb AND parent_id = :document AND deleted_at IS NOT NULL"
+)
 _DROP_DOCUMENT = text(
     "DELETE FROM documents WHERE knowledge_base_id = :kb AND id = :document AND deleted_at IS NOT NULL"
 )
@@ -95,7 +98,18 @@ async def sweep(context: Context) -> int:
 
 
 async def erase_document(context: Context, knowledge_base_id: UUID, document_id: UUID) -> None:
-    """Job: remove a deleted document with all it left in the tables. Its originals are collected later."""
+    """Job: remove a deleted document with all it left in the tables, after those that were unpacked from it.
+
+    Their originals are collected later.
+    """
+    async with context.transaction() as session:
+        keys = {"kb": knowledge_base_id, "document": document_id}
+        members = list((await session.execute(_DELETED_MEMBERS, keys)).scalars())
+    for each in (*members, document_id):
+        await _erase(context, knowledge_base_id, each)
+
+
+async def _erase(context: Context, knowledge_base_id: UUID, document_id: UUID) -> None:
     keys = {"kb": knowledge_base_id, "document": document_id}
     async with context.transaction() as session:
         versions = list((await session.execute(_VERSIONS_OF, keys)).scalars())
