@@ -8,7 +8,7 @@ from pathlib import Path
 import bench
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "quality": ("quality", "answers", "calibrate"),
+    "quality": ("quality", "answers", "calibrate", "two_parts"),
     "speed": ("start", "ingest", "parse", "search_speed", "first_token", "dependencies"),
     "faults": ("faults", "fresh"),
     "attacks": ("attacks",),

@@ -26,11 +26,13 @@ from rag_app.services.embedding import Vectors, embed_texts
 from rag_app.services.figures import Tally
 from rag_app.services.health import readiness
 from rag_app.services.runs import end_abandoned_runs
+from rag_app.services.traces import forget_old_traces
 from rag_app.settings import Settings
 from rag_app.telemetry import jobs_total, log
 
 CONCURRENCY = 4  # one file is read, another embedded, a third published, and a small one need not wait
 SWEEP_EVERY_S = 2.0
+FORGET_EVERY_S = 3600.0
 RESUMED_BY_SWEEPER = frozenset({"ingest", "crawl", "reindex", "drop_index"})  # what it was at gets another attempt
 SCHEDULE = {"merge": 20.0, "index": 60.0, "collect": 600.0, "fire": 10.0}  # job -> every so many seconds
 
@@ -135,6 +137,7 @@ def _chores(context: Context) -> list[Coroutine[None, None, None]]:
         _regularly(SWEEP_EVERY_S, partial(index_jobs.sweep_indexes, context)),
         _regularly(SWEEP_EVERY_S, partial(source_runs.resume_runs, context)),
         _regularly(SWEEP_EVERY_S, partial(end_abandoned_runs, context)),
+        _regularly(FORGET_EVERY_S, partial(forget_old_traces, context)),
     ]
 
 

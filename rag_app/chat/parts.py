@@ -36,7 +36,7 @@ _BEFORE = {
     "it": "in|a|di|da|per|con", "nl": "in|op|aan|van|met|voor|sinds",
 }  # fmt: skip
 _COMPARED = re.compile(
-    r"\b(?:(?:differences?|distinctions?|similarities|comparison) between|differences? of|compare[sd]?|"
+    r"\b(?:(?:differences?|distinctions?|similarities|comparison) between|differences? of|compare|"
     r"unterschiede? zwischen|vergleich(?:e|en)? (?:von|zwischen)?|différences? entre|compare[rz]?|"
     r"diferencias? entre|diferenças? entre|differenz[ae] tra|verschil(?:len)? tussen)\s+"
     r"(?P<one>[^,?.;]{2,80}?)\s+(?:and|with|to|und|mit|et|y|con|e|en)\s+(?P<other>[^,?.;]{2,80})",
@@ -54,20 +54,24 @@ def parts_of(question: str, language: str = "") -> tuple[str, ...]:
     A comparison gives the question and what is compared. A part that leans on the first one gets its subject.
     """
     code = language or language_of(question)
-    compared = _COMPARED.search(question) or _VERSUS.search(question)
+    compared = _COMPARED.search(question) or _VERSUS.fullmatch(question.rstrip(" ?？."))
     if compared:
         sides = [compared.group(name).strip(" .?'’") for name in ("one", "other")]
         if all(content_terms(side, code) for side in sides):
             return (question, *sides)
     pieces = [piece.strip() for line in _STOP.split(question) for piece in _joint(code).split(line)]
     pieces = [piece.strip(" ,") for piece in pieces if piece.strip(" ,?？")]
-    if not 2 <= len(pieces) <= MOST_PARTS:
+    if not 2 <= len(pieces) <= MOST_PARTS or not all(_asks(code).match(piece) for piece in pieces):
         return (question,)
-    first = Turn("user", pieces[0])
-    parts = [pieces[0], *(rewrite_locally(piece, (first,), code) for piece in pieces[1:])]
+    parts = [pieces[0], *(_completed(piece, pieces[0], code) for piece in pieces[1:])]
     if any(len(content_terms(part, code)) < _FEWEST_TERMS for part in parts):
         return (question,)
     return tuple(part if part.endswith(("?", "？")) else f"{part}?" for part in parts)
+
+
+def _completed(piece: str, first: str, language: str) -> str:
+    """A part with the subject of the first one in place of its pronoun, where pronouns are no articles as well."""
+    return rewrite_locally(piece, (Turn("user", first),), language) if language == "en" else piece
 
 
 def split_request(question: str, history: Sequence[Turn]) -> tuple[ChatMessage, ...]:
@@ -95,11 +99,15 @@ def accepted_parts(text: str, question: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=16)
-def _joint(language: str) -> re.Pattern[str]:
+def _asks(language: str) -> re.Pattern[str]:
+    """The beginning of a question: an asking word, perhaps after a preposition."""
     code = language if language in _ASKING else "en"
     asking = "|".join(sorted(map(re.escape, _ASKING[code].split()), key=len, reverse=True))
-    return re.compile(
-        rf"\s*,?\s+(?:{_JOINING[code]})\s+(?=(?:(?:{_BEFORE[code]})\s+)?(?:{asking})\b)|"
-        rf",\s+(?=(?:(?:{_BEFORE[code]})\s+)?(?:{asking})\b(?=.*[?？]\s*$))",
-        re.IGNORECASE,
-    )
+    return re.compile(rf"[¿\s]*(?:(?:{_BEFORE[code]})\s+)?(?:{asking})\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=16)
+def _joint(language: str) -> re.Pattern[str]:
+    """A word that joins two questions."""
+    code = language if language in _ASKING else "en"
+    return re.compile(rf"\s*,?\s+(?:{_JOINING[code]})\s+(?={_asks(code).pattern})", re.IGNORECASE)

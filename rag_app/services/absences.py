@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
+from rag_app.chat.lexicon import language_of, question_words
 from rag_app.chat.trace import AnswerTrace
 from rag_app.errors import InvalidInput, NotFound
 from rag_app.retrieval.inspection import Standing, inspect
@@ -204,7 +205,9 @@ async def _standing(
 ) -> Standing:
     wanted = Query(query, dense_weight=settings.dense_weight)
     scope = scope_of(context, actor, [row["knowledge_base_id"]], wanted)
-    return await inspect(context.engine, query, scope, document_id=row["id"])
+    found = await inspect(context.engine, query, scope, document_id=row["id"])
+    asking = question_words(language_of(query))  # that “when” stands nowhere in it explains nothing
+    return replace(found, missing=tuple(word for word in found.missing if word.lower() not in asking))
 
 
 def _absence(row: RowMapping, reason: Reason, *, facts: Facts | None = None, **more: Any) -> Absence:
