@@ -96,7 +96,7 @@ def unknown_model(name: str = "nothing") -> Answer:
     return Answer(status=404, error=_error(f"The model `{name}` does not exist.", "model_not_found"))
 
 
-RERANK_PATHS = ("/v1/rerank", "/rerank", "/v2/rerank")
+RERANK_PATHS = ("/v1/rerank", "/v2/rerank")
 MARKERS: dict[str, Answer] = {
     "good": Answer("The answer stands in the document [1]."),
     "missing": Answer("The answer stands in the document."),
@@ -208,10 +208,9 @@ class ProviderDouble:
             return await _send(writer, {}, status=307, headers={"Location": answer.location})
         if answer.status != 200:
             return await _send(writer, {"error": answer.error}, status=answer.status, headers=answer.headers)
-        if path in RERANK_PATHS:
-            return await _send(writer, _reranked(request.body, answer))
-        if path == "/v1/embeddings":
-            return await _send(writer, self._embeddings(request.body, answer))
+        if path != "/v1/chat/completions":
+            made = self._embeddings if path == "/v1/embeddings" else _reranked
+            return await _send(writer, made(request.body, answer))
         if request.body.get("stream"):
             request.left_early = not await _Stream(request, answer, reader, writer).send()
             return False
@@ -317,23 +316,18 @@ def _error(message: str, code: str) -> Body:
 def _usage(answer: Answer) -> Body | None:
     if answer.usage is None:
         return None
-    return {
-        "prompt_tokens": answer.usage[0],
-        "completion_tokens": answer.usage[1],
-        "total_tokens": sum(answer.usage),
-    }
+    prompt, completion = answer.usage
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def _reranked(body: Body, answer: Answer) -> Body:
     """In the wire format of Cohere and Jina, best first."""
-    if answer.results is not None:
-        return {"id": "r1", "results": answer.results}
-    asked = set(re.findall(r"\w+", str(body["query"]).lower()))
-    scored = [
-        {"index": place, "relevance_score": len(asked & set(re.findall(r"\w+", str(text).lower()))) / len(asked)}
-        for place, text in enumerate(body["documents"])
-    ]
-    return {"id": "r1", "results": sorted(scored, key=lambda each: -float(each["relevance_score"]))}
+    asked, results = set(str(body["query"]).lower().split()), answer.results
+    if results is None:
+        shared = [len(asked & set(str(text).lower().split())) / len(asked) for text in body["documents"]]
+        order = sorted(range(len(shared)), key=lambda n: -shared[n])
+        results = [{"index": n, "relevance_score": shared[n]} for n in order]
+    return {"id": "r1", "results": results}
 
 
 def _completion(body: Body, answer: Answer) -> Body:
