@@ -25,6 +25,7 @@ from rag_app.pages import (
     knowledge_list,
     models,
     people,
+    source,
 )
 from rag_app.services.context import open_context
 from rag_app.services.warmup import cool_down, warm_up
@@ -43,6 +44,7 @@ PAGES = (
     *knowledge_list.PAGES,
     *documents.PAGES,
     *document.PAGES,
+    *source.PAGES,
     *models.PAGES,
     *people.PAGES,
     *account.PAGES,

@@ -1,0 +1,165 @@
+"""What the pages show of sources, as plain values ready for the browser."""
+
+from dataclasses import dataclass, field
+
+from rag_app.services.differences import TextDiff
+from rag_app.services.source_pages import SourcePageCard
+from rag_app.services.source_runs import RunCard
+from rag_app.services.sources import SourceCard
+from rag_app.state.schedule_words import in_words
+from rag_app.state.wording import count, counted, percent
+
+KINDS = {
+    "page": "Page",
+    "website": "Website",
+    "feed": "Feed",
+    "git": "Repository",
+    "folder": "Folder",
+}
+RUN_WORDS = {"queued": "waiting", "running": "reading", "done": "done", "failed": "failed", "cancelled": "stopped"}
+RUN_TONES = {"queued": "working", "running": "working", "done": "ready", "failed": "failed", "cancelled": "flat"}
+PHASES = {"starting": "finding out where to begin", "crawling": "visiting pages", "retiring": "removing vanished pages"}
+PAGE_TONES = {"added": "good", "changed": "warn", "removed": "bad", "failed": "failed", "waiting": "working"}
+PAGE_WORDS = {"alias": "other spelling", "skipped": "left out"}
+MOST_DIFF_CHARS = 60_000
+
+
+@dataclass
+class RunRow:
+    """One run."""
+
+    id: str
+    status: str
+    tone: str
+    busy: bool
+    percent: int
+    phase: str
+    changes: str
+    figures: str
+    error: str
+    held_back: int
+    started_at: str
+
+
+@dataclass
+class SourceRow:
+    """A source in the list of its knowledge base."""
+
+    id: str
+    name: str
+    kind: str
+    address: str
+    is_web: bool
+    paused: bool
+    schedule: str
+    next_at: str
+    pages: str
+    has_run: bool
+    run: RunRow
+
+
+@dataclass
+class SourcePageRow:
+    """A page of a source."""
+
+    id: str
+    url: str
+    title: str
+    status: str
+    tone: str
+    document_id: str
+    error: str
+    changed_at: str
+    is_web: bool
+    has_diff: bool
+
+
+@dataclass
+class DiffPart:
+    """A stretch of a change."""
+
+    kind: str
+    text: str
+
+
+@dataclass
+class DiffRow:
+    """A change with what stands around it."""
+
+    parts: list[DiffPart] = field(default_factory=list)
+
+
+NO_RUN = RunRow("", "", "flat", False, 0, "", "", "", "", 0, "")
+NO_SOURCE = SourceRow("", "", "", "", False, False, "", "", "", False, NO_RUN)
+
+
+def run_row(run: RunCard) -> RunRow:
+    """A run as the pages show it."""
+    busy = run.status in ("queued", "running")
+    changes = [("+", run.added), ("~", run.changed), ("−", run.removed)]
+    named = [
+        counted(run.added, "page added", "pages added"),
+        counted(run.changed, "changed", "changed"),
+        counted(run.removed, "removed", "removed"),
+        counted(run.unchanged, "unchanged", "unchanged"),
+        *([counted(run.failed, "failed", "failed")] if run.failed else []),
+        *([counted(run.skipped, "left out", "left out")] if run.skipped else []),
+    ]
+    return RunRow(
+        id=str(run.id),
+        status=RUN_WORDS.get(run.status, run.status),
+        tone=RUN_TONES.get(run.status, "flat"),
+        busy=busy,
+        percent=percent(run.progress),
+        phase=f"{PHASES.get(run.phase, run.phase)}, {run.visited:,} of {run.found:,}" if busy else "",
+        changes=" ".join(f"{sign}{figure:,}" for sign, figure in changes if figure) or "no change",
+        figures=" · ".join(named),
+        error=run.error.message if run.error else "",
+        held_back=run.held_back,
+        started_at=(run.finished_at or run.started_at or run.created_at).isoformat(),
+    )
+
+
+def source_row(card: SourceCard) -> SourceRow:
+    """A source as the list shows it."""
+    return SourceRow(
+        id=str(card.id),
+        name=card.name,
+        kind=KINDS.get(card.kind, card.kind),
+        address=card.address,
+        is_web=card.address.startswith(("http://", "https://")),
+        paused=card.state == "paused",
+        schedule=in_words(card.schedule),
+        next_at=card.next_run_at.isoformat() if card.next_run_at else "",
+        pages=count(card.pages),
+        has_run=card.last_run is not None,
+        run=run_row(card.last_run) if card.last_run else NO_RUN,
+    )
+
+
+def page_row(card: SourcePageCard) -> SourcePageRow:
+    """A page of a source as the list shows it."""
+    return SourcePageRow(
+        id=str(card.id),
+        url=card.url,
+        title=card.title or card.url,
+        status=PAGE_WORDS.get(card.status, card.status),
+        tone=PAGE_TONES.get(card.status, "flat"),
+        document_id=str(card.document_id or ""),
+        error=card.error.message if card.error else "",
+        changed_at=card.changed_at.isoformat() if card.changed_at else "",
+        is_web=card.url.startswith(("http://", "https://")),
+        has_diff=card.status in ("changed", "unchanged") and card.document_id is not None,
+    )
+
+
+def diff_rows(diff: TextDiff) -> tuple[list[DiffRow], bool]:
+    """The changes as the dialog shows them, and whether some were left out."""
+    rows: list[DiffRow] = []
+    room = MOST_DIFF_CHARS
+    for hunk in diff.hunks:
+        room -= sum(len(each.text) for each in hunk.segments)
+        if room < 0:
+            return rows, True
+        rows.append(DiffRow([DiffPart(each.kind, each.text) for each in hunk.segments]))
+    return rows, diff.is_truncated
