@@ -2,18 +2,15 @@
 
 import csv
 import io
-import re
 import sys
+from dataclasses import replace
 
 from rag_app.errors import EmptyFile, TooMuchContent
 from rag_app.ingestion.draft import Draft
 from rag_app.ingestion.parsed import ParsedDocument
-from rag_app.ingestion.tables import pipe_table
+from rag_app.ingestion.sheet import Row, SheetCounter, is_header, write_table
 
-MAX_ROWS = 200_000
-MAX_CELLS = 2_000_000
 _SAMPLE_LINES = 50
-_NUMBER = re.compile(r"^[\s$€£¥+\-(]*\d[\d.,\s%)eE+\-:/]*$")
 
 
 def parse_delimited(text: str, *, tab: bool = False) -> ParsedDocument:
@@ -25,23 +22,23 @@ def parse_delimited(text: str, *, tab: bool = False) -> ParsedDocument:
     if not rows:
         raise EmptyFile("The table holds no cell with content.")
     draft = Draft()
-    table, header_chars = pipe_table(rows, header_rows=1 if _has_header(rows) else 0)
-    draft.add("table", table, header_chars=header_chars)
-    metadata = {"rows": str(len(rows)), "columns": str(max(len(row) for row in rows))}
+    if len(rows) > 1 and is_header(rows[0].cells):
+        rows[0] = replace(rows[0], is_header=True)
+    write_table(draft, rows, {})
+    metadata = {"rows": str(len(rows)), "columns": str(max(len(row.cells) for row in rows))}
     return draft.finish(metadata=metadata)
 
 
-def _rows(text: str, delimiter: str) -> list[list[str]]:
+def _rows(text: str, delimiter: str) -> list[Row]:
     csv.field_size_limit(min(sys.maxsize, 10_000_000))
-    rows: list[list[str]] = []
-    cells = 0
+    rows: list[Row] = []
+    counter = SheetCounter()
     try:
-        for row in csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=delimiter != "\t"):
-            if any(cell.strip() for cell in row):
-                rows.append(row)
-                cells += len(row)
-            if len(rows) > MAX_ROWS or cells > MAX_CELLS:
-                raise TooMuchContent(f"The table has more than {MAX_ROWS:,} rows or {MAX_CELLS:,} cells: split it.")
+        lines = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=delimiter != "\t")
+        for number, cells in enumerate(lines, start=1):
+            if any(cell.strip() for cell in cells):
+                counter.add(len(cells))
+                rows.append(Row(number, cells))
     except csv.Error as problem:
         raise TooMuchContent("One cell of the table is too large: split the file.") from problem
     return rows
@@ -58,10 +55,3 @@ def _delimiter(text: str) -> str:
         if score > best_score:
             best, best_score = candidate, score
     return best
-
-
-def _has_header(rows: list[list[str]]) -> bool:
-    """A header has no numbers and no empty first cells, or the column below holds numbers where it has words."""
-    if len(rows) < 2:
-        return False
-    return not any(_NUMBER.match(cell) and not re.fullmatch(r"\s*(?:19|20)\d\d\s*", cell) for cell in rows[0])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from rag_app.ingestion.draft import one_line
-from rag_app.ingestion.office_package import Package, attribute, name_of
+from rag_app.ingestion.office_package import Package, attribute
 
 _HEADING_NAME = re.compile(r"(?:heading|überschrift|titre|título|titolo|kop|rubrik|nagłówek|заголовок)\s*(\d)", re.I)
 _CODE_NAME = re.compile(r"\b(?:code|source|preformatted|macro)\b", re.I)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from rag_app.errors import TooMuchContent
 from rag_app.ingestion.encoding import clean
-from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument
+from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument, PlaceSpan
+from rag_app.retrieval.places import Place
 
 MAX_CHARS = 20_000_000
 _GAP = "\n\n"
@@ -22,6 +23,8 @@ class Draft:
         self._blocks: list[Block] = []
         self._pages: list[PageSpan] = []
         self._page_start = 0
+        self._places: list[PlaceSpan] = []
+        self._place_start = 0
 
     def __len__(self) -> int:
         return self._length
@@ -61,19 +64,27 @@ class Draft:
         self._pages.append(PageSpan(page, min(self._page_start, self._length), self._length))
         self._page_start = self._length
 
+    def end_place(self, place: Place) -> None:
+        """All that was added since the last place end is at `place`; an empty one leaves it without a place."""
+        if place and self._length > self._place_start:
+            self._places.append(PlaceSpan(self._place_start, self._length, place))
+        self._place_start = self._length
+
     def finish(
         self, *, title: str = "", metadata: dict[str, str] | None = None, warnings: Sequence[str] = ()
     ) -> ParsedDocument:
-        """The finished document; pages begin at their first visible character."""
+        """The finished document; pages and places begin at their first visible character."""
         text = "".join(self._parts)
-        pages = []
-        for page in self._pages:
-            start = page.char_from
-            while start < page.char_to and text[start].isspace():
-                start += 1
-            pages.append(PageSpan(page.page, start, page.char_to))
+        pages = [PageSpan(each.page, _first_visible(text, each), each.char_to) for each in self._pages]
+        places = [PlaceSpan(_first_visible(text, each), each.char_to, each.place) for each in self._places]
         return ParsedDocument(
-            text, tuple(self._blocks), tuple(pages), one_line(title)[:300], "", dict(metadata or {}), tuple(warnings)
+            text=text,
+            blocks=tuple(self._blocks),
+            pages=tuple(pages),
+            title=one_line(title)[:300],
+            metadata=dict(metadata or {}),
+            warnings=tuple(warnings),
+            places=tuple(places),
         )
 
     def _append(self, text: str) -> None:
@@ -81,6 +92,13 @@ class Draft:
         self._length += len(text)
         if self._length > MAX_CHARS:
             raise TooMuchContent(f"The document holds more than {MAX_CHARS // 1_000_000} million characters: split it.")
+
+
+def _first_visible(text: str, span: PageSpan | PlaceSpan) -> int:
+    start = span.char_from
+    while start < span.char_to and text[start].isspace():
+        start += 1
+    return start
 
 
 def one_line(text: str) -> str:

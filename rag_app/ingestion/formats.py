@@ -112,8 +112,10 @@ SUPPORTED: tuple[FormatRow, ...] = (
         ("application/x-tar", "application/gzip", "application/x-gzip", "application/x-bzip2", "application/x-xz"),
     ),
 )
+ENDINGS = tuple(extension for row in SUPPORTED for extension in row.extensions)
 # Unpacked into a document for each member; everything else becomes one document.
 ARCHIVES = frozenset({Format.ZIP, Format.TAR})
+CONTAINERS = frozenset({Format.EPUB, Format.EML, Format.MSG, Format.MHTML})  # of other documents, read as one
 _BY_EXTENSION = {extension: row.format for row in SUPPORTED for extension in row.extensions}
 _BY_MEDIA_TYPE = {media_type: row.format for row in SUPPORTED for media_type in row.media_types}
 _LABELS = {row.format: row.label for row in SUPPORTED}

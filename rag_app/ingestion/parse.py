@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from rag_app.errors import DamagedFile, EmptyFile, TooMuchContent, UnsupportedType
 from rag_app.ingestion.draft import MAX_CHARS
-from rag_app.ingestion.formats import ARCHIVES, HEAD_BYTES, OFFICE, OLE_MAGIC, OPEN_DOCUMENT, Format, sniff
+from rag_app.ingestion.formats import ARCHIVES, CONTAINERS, HEAD_BYTES, OFFICE, OLE_MAGIC, OPEN_DOCUMENT, Format, sniff
 from rag_app.ingestion.original import Original, content_of, head_of, size_of
+from rag_app.ingestion.names import names_of
 from rag_app.ingestion.parsed import ParsedDocument
 
 MAX_TEXT_BYTES = 100_000_000
@@ -30,7 +31,7 @@ def parse(
     if len(parsed.text) > MAX_CHARS:
         raise TooMuchContent()
     metadata = {**parsed.metadata, "format": kind.value}
-    return replace(parsed, language=_language(parsed), metadata=metadata)
+    return replace(parsed, language=_language(parsed), metadata=metadata, names=names_of(parsed.text))
 
 
 def _unlocked(kind: Format, path: Original, password: str | None) -> Original:
@@ -72,7 +73,23 @@ def _parse_as(kind: Format, path: Original, password: str | None) -> ParsedDocum
         from rag_app.ingestion.xml_tree import parse_xml
 
         return parse_xml(path)
+    if kind in CONTAINERS:
+        return _parse_container(kind, path)
     return _parse_text(kind, path)
+
+
+def _parse_container(kind: Format, path: Original) -> ParsedDocument:
+    if kind is Format.EPUB:
+        from rag_app.ingestion.epub import parse_epub
+
+        return parse_epub(path)
+    if kind is Format.MSG:
+        from rag_app.ingestion.msg import parse_msg
+
+        return parse_msg(path, parse)
+    from rag_app.ingestion.eml import parse_eml, parse_mhtml
+
+    return parse_mhtml(path) if kind is Format.MHTML else parse_eml(path, parse)
 
 
 def _parse_text(kind: Format, path: Original) -> ParsedDocument:

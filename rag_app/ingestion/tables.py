@@ -14,10 +14,20 @@ def pipe_table(rows: Sequence[Sequence[str]], *, header_rows: int = 1) -> tuple[
     lines: list[str] = []
     header_chars = 0
     for number, row in enumerate(rows):
-        cells = [one_line(cell).replace("|", "\\|") for cell in row]
-        if any(cells):
-            lines.append("| " + " | ".join(cells + [""] * (width - len(cells))) + " |")
+        if any(cell.strip() for cell in row):
+            lines.append(pipe_line(row, width))
         if number + 1 == header_rows and lines and len(rows) > header_rows:
-            lines.append("|" + " --- |" * width)
+            lines.append(pipe_rule(width))
             header_chars = sum(len(line) + 1 for line in lines) - 1
     return "\n".join(lines), header_chars
+
+
+def pipe_line(row: Sequence[str], width: int) -> str:
+    """One row as a line of pipes, filled up to `width` cells."""
+    cells = [one_line(cell).replace("|", "\\|") for cell in row]
+    return "| " + " | ".join(cells + [""] * (width - len(cells))) + " |"
+
+
+def pipe_rule(width: int) -> str:
+    """The line below a header."""
+    return "|" + " --- |" * width

@@ -22,15 +22,18 @@ from rag_app.components.furniture import (
     text_area,
     text_input,
 )
+from rag_app.ingestion.formats import ENDINGS
 from rag_app.pages.frame import Page, framed
 from rag_app.pages.knowledge_settings import settings_tab
 from rag_app.pages.retrieval import retrieval_tab
+from rag_app.pages.sources import sources_tab
 from rag_app.state.documents import DocumentsState
+from rag_app.state.index_settings import IndexSettingsState
 from rag_app.state.knowledge_settings import KnowledgeSettingsState
 from rag_app.state.retrieval import RetrievalState
 from rag_app.state.rows import DocumentRow
+from rag_app.state.sources import SourcesState
 
-ACCEPTED = ".pdf,.docx,.html,.htm,.md,.markdown,.txt,.text,.csv,.tsv"
 HEADS = [
     ("Document", ""),
     ("Status", ""),
@@ -163,7 +166,7 @@ def _adding() -> rx.Component:
                 button(icon("globe"), "Web address", on_click=DocumentsState.open_form("address")),
                 url=DocumentsState.upload_url,
                 max_mb=DocumentsState.max_mb,
-                accept=ACCEPTED,
+                accept=",".join(ENDINGS),
                 on_added=lambda _row: DocumentsState.refresh.throttle(500),
                 key=DocumentsState.kb_id,
             ),
@@ -214,6 +217,7 @@ def _dialogs() -> rx.Component:
 def _tabs() -> rx.Component:
     return Tabs.create(
         tab("Documents", chosen=DocumentsState.tab == "documents", on_click=DocumentsState.show_tab("documents")),
+        tab("Sources", chosen=DocumentsState.tab == "sources", on_click=DocumentsState.show_tab("sources")),
         tab("Test retrieval", chosen=DocumentsState.tab == "retrieval", on_click=DocumentsState.show_tab("retrieval")),
         rx.cond(
             DocumentsState.may_edit,
@@ -244,6 +248,7 @@ def content() -> rx.Component:
                 _tabs(),
                 rx.match(
                     DocumentsState.tab,
+                    ("sources", sources_tab()),
                     ("retrieval", retrieval_tab()),
                     ("settings", settings_tab()),
                     rx.el.div(
@@ -268,6 +273,12 @@ PAGES = (
         "/knowledge/[kb_id]",
         rx.cond(DocumentsState.kb_name != "", DocumentsState.kb_name, "Knowledge base") + " · rag_app",
         content,
-        (DocumentsState.load, RetrievalState.clear, KnowledgeSettingsState.load),
+        (
+            DocumentsState.load,
+            RetrievalState.clear,
+            KnowledgeSettingsState.load,
+            IndexSettingsState.load,
+            SourcesState.load,
+        ),
     ),
 )

@@ -67,7 +67,7 @@ def joined(one: Place, other: Place) -> Place:
         return {**one, "to": joined(one["to"], other) if _container(one["to"]) == _container(other) else other}
     if _container(one) != _container(other):
         return {**one, "to": other}
-    found = dict(one)
+    found = {**other, **one}
     for key in _RANGES:
         if key in one and key in other:
             found[key] = [min(one[key][0], other[key][0]), max(one[key][1], other[key][1])]

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from rag_app.database.files import CHUNK
 from rag_app.errors import InvalidInput, NotFound
-from rag_app.ingestion.formats import SUPPORTED
+from rag_app.ingestion.formats import ENDINGS
 from rag_app.services.acceptance import Accepted
 from rag_app.services.context import Context
 from rag_app.services.documents import DocumentCard, get_document
@@ -73,10 +73,9 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
         return
-    endings = {ending for row in SUPPORTED for ending in row.extensions}
     for each in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in each.relative_to(path).parts)
-        if each.is_file() and not hidden and each.suffix.lower() in endings:
+        if each.is_file() and not hidden and each.suffix.lower() in ENDINGS:
             yield each
 
 

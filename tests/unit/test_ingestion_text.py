@@ -69,7 +69,8 @@ def test_the_media_type_tells_the_format_of_a_name_without_ending() -> None:
         ("a.txt", b"\x89PNG\r\n\x1a\n", MislabelledFile, "PNG"),
         ("a.pdf", b"just words", MislabelledFile, "plain text"),
         ("a.txt", bytes(range(32)) * 20, MislabelledFile, "binary"),
-        ("a.xlsx", zip_head("xl/workbook.xml"), UnsupportedType, "Excel"),
+        ("a.docx", zip_head("xl/workbook.xml"), MislabelledFile, "Excel"),
+        ("letter", zip_head("_rels/.rels"), UnsupportedType, "office document"),
         ("a.png", b"\x89PNG\r\n\x1a\n", UnsupportedType, "PNG"),
         ("a.exe", b"plain", UnsupportedType, ".exe"),
         ("a.txt", b"", EmptyFile, "empty"),
@@ -88,6 +89,12 @@ def test_every_supported_format_is_found_by_each_of_its_endings() -> None:
         Format.EPUB: zip_head("mimetype", b"application/epub+zip"),
         Format.MSG: OLE_MAGIC,
         Format.ZIP: zip_head("notes.txt"),
+        Format.PPTX: zip_head("ppt/presentation.xml"),
+        Format.XLSX: zip_head("_rels/.rels", zip_head("xl/workbook.xml")),
+        Format.ODT: zip_head("mimetype", b"application/vnd.oasis.opendocument.text"),
+        Format.ODS: zip_head("mimetype", b"application/vnd.oasis.opendocument.spreadsheet-template"),
+        Format.ODP: zip_head("mimetype", b"application/vnd.oasis.opendocument.presentation"),
+        Format.RTF: b"{\\rtf1",
         Format.TAR: b"\x1f\x8b",
     }
     for row in SUPPORTED:
