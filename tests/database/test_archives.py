@@ -4,6 +4,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -49,7 +50,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
 
 def tarred(members: dict[str, bytes], how: str) -> bytes:
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode=f"w:{how}") as archive:
+    with tarfile.open(fileobj=packed, mode=f"w:{how}") as archive:  # type: ignore[call-overload]  # one of its modes
         for name, content in members.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
@@ -63,7 +64,7 @@ class Shelf:
     def __init__(self, context: Context, actor: Actor, base: UUID) -> None:
         self.context, self.actor, self.base = context, actor, base
 
-    async def add(self, name: str, content: bytes, **how: str) -> Accepted:
+    async def add(self, name: str, content: bytes, **how: Any) -> Accepted:
         return await add_file(self.context, self.actor, self.base, IncomingFile(name, stream(content), **how))
 
     async def read(self) -> None:
@@ -94,7 +95,7 @@ async def shelf(context: Context) -> Shelf:
 async def test_each_member_becomes_a_document_and_what_is_left_out_is_said(shelf: Shelf) -> None:
     inner = zipped({"deep.txt": OPENING})
     packed = zipped({"shop/refunds.md": REFUNDS, "more.zip": inner, "setup.exe": b"MZ\x90\0", ".git/config": b"x"})
-    accepted = await shelf.add("handbook.zip", packed, metadata={"year": 2024})  # type: ignore[arg-type]  # labels
+    accepted = await shelf.add("handbook.zip", packed, metadata={"year": 2024})
     assert (accepted.external_id, accepted.status) == ("handbook.zip", "queued")
     await shelf.read()
     card = await shelf.card(accepted)
