@@ -28,6 +28,7 @@ class Paper:
     content: bytes
     word: str  # stands in every paragraph of this document and in no other
     marks: frozenset[str]  # one per paragraph
+    text: str = ""  # its paragraphs
 
     @property
     def sha256(self) -> str:
@@ -46,7 +47,7 @@ def _paper(number: int, dice: random.Random, seed: int) -> Paper:
     paragraphs = [f"{word} {mark} {' '.join(dice.choices(WORDS, k=70))}." for mark in marks]
     kind = FORMATS[number % len(FORMATS)]
     content = {"md": _markdown, "pdf": _pdf, "docx": _docx, "csv": _csv}[kind](paragraphs)
-    return Paper(f"paper-{number:02}.{kind}", content, word, frozenset(marks))
+    return Paper(f"paper-{number:02}.{kind}", content, word, frozenset(marks), "\n\n".join(paragraphs))
 
 
 def _letters(number: int) -> str:

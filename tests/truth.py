@@ -4,13 +4,16 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import httpx
 import psycopg
+from psycopg import sql
 
+from rag_app.jobs.claims import ALIVE
 from tests.killing import PATIENCE_S, Product, wait_until
 from tests.pile import Paper
 
@@ -72,6 +75,38 @@ JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.document_id =
 LEFT JOIN tasks t ON t.version_id = v.id
 WHERE d.knowledge_base_id = %s AND d.deleted_at IS NULL ORDER BY v.filename
 """
+_ACTIVE = """
+SELECT d.external_id, v.original_key, v.original_offset, v.byte_count FROM documents d
+LEFT JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id
+WHERE d.knowledge_base_id = %s AND d.deleted_at IS NULL
+"""
+_NOT_ENDED = """
+SELECT v.filename, v.number, v.state, v.error_code, v.error_message, t.status
+FROM versions v LEFT JOIN tasks t ON t.version_id = v.id
+WHERE v.knowledge_base_id = %s AND (
+    v.state NOT IN ('ready', 'failed') OR (v.state = 'failed' AND v.error_code <> 'cancelled')
+    OR (v.state = 'ready' AND t.status IS DISTINCT FROM 'done'))
+"""
+# Documents that wait or are worked at, without a job that lives: nobody would ever come to them.
+UNATTENDED = (
+    """
+SELECT v.knowledge_base_id::text, v.id::text, v.state, extract(epoch FROM now() - v.updated_at)::int FROM versions v
+JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
+WHERE v.updated_at < now() - make_interval(secs => %(seconds)s) AND (
+    (v.state = 'working' AND (v.claimed_by IS NULL OR NOT """
+    + ALIVE.format(column="v.claimed_by")
+    + """))
+    OR (v.state = 'queued' AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
+        WHERE j.task_name = 'ingest' AND j.args->'versions' ? v.id::text AND (j.status = 'todo'
+            OR (j.status = 'doing' AND w.last_heartbeat > now() - interval '30 seconds')))))
+"""
+)
+_NAMING_DOCUMENTS = """
+SELECT table_name, column_name FROM information_schema.columns
+WHERE table_schema = 'public' AND column_name = 'document_id' ORDER BY table_name
+"""
+_MAY_REMEMBER = frozenset({"tasks", "citations"})  # that something was done, and what an old answer was based on
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -87,6 +122,50 @@ def wrong_statistics(connection: Connection, base: str) -> list[str]:
         orphans = connection.execute(ORPHANS, values).fetchone()
     if orphans is not None and any(orphans):
         found.append(f"rows without an owner: {orphans}")
+    return found
+
+
+class Site(Protocol):
+    """What can be looked at from outside: its tables and its store of originals."""
+
+    data_dir: Path
+
+    def connect(self) -> Connection:
+        """A connection past the product."""
+
+
+def wrong_content(site: Site, base: str, expected: Mapping[str, bytes]) -> list[str]:
+    """What is lost, doubled, altered, half or left lying, where each external id must hold exactly these bytes."""
+    found = []
+    with site.connect() as connection:
+        rows = connection.execute(_ACTIVE, [base]).fetchall()
+        found += [f"half: {row}" for row in connection.execute(HALF, {"kb": base}).fetchall()]
+        found += [f"not ended: {row}" for row in connection.execute(_NOT_ENDED, [base]).fetchall()]
+        found += [f"left lying: {row}" for row in connection.execute(UNATTENDED, {"seconds": 60}).fetchall()]
+        found += wrong_statistics(connection, base)
+    times = Counter(str(row[0]) for row in rows)
+    found += [f"lost: {name}" for name in expected if times[name] == 0]
+    found += [f"doubled: {name}" for name, count in times.items() if count > 1]
+    found += [f"back again: {name}" for name in times if name not in expected]
+    for name, key, offset, size in rows:
+        content = (site.data_dir / "originals" / key).read_bytes() if key else b""
+        if name in expected and content[offset : offset + size] != expected[name]:
+            found.append(f"altered: {name}")
+    return found
+
+
+def residues(site: Site, documents: Sequence[str]) -> list[str]:
+    """Where something of these erased documents is left, in any table that names a document."""
+    found = []
+    with site.connect() as connection:
+        tables = connection.execute(_NAMING_DOCUMENTS).fetchall()
+        for table, column in [*tables, ("documents", "id")]:
+            query = sql.SQL("SELECT count(*) FROM {} WHERE {} = ANY(%s::uuid[])").format(
+                sql.Identifier(table), sql.Identifier(column)
+            )
+            row = connection.execute(query, [list(documents)]).fetchone()
+            if row and row[0] and table not in _MAY_REMEMBER:
+                found.append(f"residue: {row[0]} rows of deleted documents in {table}")
     return found
 
 
