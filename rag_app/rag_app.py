@@ -26,6 +26,7 @@ from rag_app.pages import (
     models,
     people,
     source,
+    why,
 )
 from rag_app.services.context import open_context
 from rag_app.services.warmup import cool_down, warm_up
@@ -48,6 +49,7 @@ PAGES = (
     *models.PAGES,
     *people.PAGES,
     *account.PAGES,
+    *why.PAGES,
 )
 _OPEN_ROUTES = frozenset(page.route for page in gates.PAGES)
 
@@ -104,7 +106,7 @@ def _missing() -> rx.Component:
 
 app = WebApp(
     toaster=None,
-    stylesheets=["/app.css"],
+    stylesheets=["/app.css", "/why.css"],
     html_lang="en",
     app_wraps={(55, "Safe"): lambda _stateful: Safe.create()},
     api_transformer=[api],

@@ -12,7 +12,7 @@ from rag_app.api.dependencies import ActorDep, ContextDep
 from rag_app.api.idempotency import IdempotentRoute
 from rag_app.api.retrieval_shapes import RetrievalIn, RetrievalView, changes_of
 from rag_app.api.search import PassageView, RanksView
-from rag_app.api.shapes import PlainText, Shape, View
+from rag_app.api.shapes import PLACE, PlainText, Shape, View
 from rag_app.services.absences import Absence, Wanted, why_not
 from rag_app.services.traces import read_trace
 from rag_app.services.trials import Tried, try_settings
@@ -34,6 +34,7 @@ class CandidateView(View):
     excerpt: str
     page_from: int | None
     page_to: int | None
+    place: dict[str, Any] = Field(default={}, description=PLACE)
     ranks: RanksView
     bm25: float
     cosine: float | None

@@ -17,6 +17,7 @@ from rag_app.components.furniture import (
     text_input,
 )
 from rag_app.pages.frame import Page, framed
+from rag_app.pages.retrieval_fields import retrieval_fields
 from rag_app.state.bots import BotsState
 from rag_app.state.rows import BotRow, Choice
 
@@ -109,6 +110,10 @@ def _form() -> rx.Component:
             rx.el.input(type="checkbox", name="memory", default_checked=BotsState.memory),
             "Remembers what was said before in the same chat",
             class_name="check",
+        ),
+        rx.el.details(
+            rx.el.summary("How it searches"),
+            rx.el.div(retrieval_fields(BotsState.retrieval), style={"margin_top": "12px"}),
         ),
         opened=BotsState.form_open,
         on_submit=BotsState.save,

@@ -3,7 +3,7 @@
 import reflex as rx
 
 from rag_app.components.browser import Answer, Copy
-from rag_app.components.furniture import box, sign_button
+from rag_app.components.furniture import box, link_button, sign_button
 from rag_app.state.chat import ChatState
 from rag_app.state.rows import CitationRow, MessageRow
 
@@ -50,6 +50,7 @@ def _foot(message: MessageRow) -> rx.Component:
             ),
             rx.fragment(),
         ),
+        link_button("Why this answer", href=f"/why/{message.id}", look="plain mini"),
         rx.el.span(message.meta, class_name="meta num"),
         class_name="reply-foot",
     )

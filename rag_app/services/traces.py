@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from rag_app.errors import Conflict, NotFound
+from rag_app.retrieval.places import Place
 from rag_app.services.context import Context
 from rag_app.services.knowledge import VISIBLE, visibility
 from rag_app.services.permissions import Actor, permit
@@ -25,7 +26,7 @@ LEFT JOIN message_traces t ON t.message_id = m.id
 WHERE m.id = :id AND c.user_id = :user_id AND c.workspace_id = :workspace_id
 """)
 _PASSAGES = text(f"""
-SELECT p.id, left(p.text, {EXCERPT_CHARS}) AS excerpt, p.heading, p.page_from, p.page_to FROM passages p
+SELECT p.id, left(p.text, {EXCERPT_CHARS}) AS excerpt, p.heading, p.page_from, p.page_to, p.place FROM passages p
 JOIN knowledge_bases k ON k.id = p.knowledge_base_id
 WHERE p.knowledge_base_id = ANY(:kbs) AND p.id = ANY(:ids) AND {VISIBLE}
 """)  # noqa: S608 - made of constants
@@ -51,6 +52,7 @@ class TracedCandidate:
     excerpt: str
     page_from: int | None
     page_to: int | None
+    place: Place
     ranks: Mapping[str, int | None]
     bm25: float
     cosine: float | None
@@ -186,6 +188,7 @@ def _candidate(
         excerpt=passage["excerpt"] if passage else "",
         page_from=passage["page_from"] if passage else None,
         page_to=passage["page_to"] if passage else None,
+        place=passage["place"] if passage else {},
         ranks=data["ranks"],
         bm25=data["bm25"],
         cosine=data["cosine"],

@@ -9,6 +9,8 @@ from rag_app.services.bots import BotCard, NewBot, create_bot, delete_bot, get_b
 from rag_app.services.knowledge import list_knowledge_bases
 from rag_app.services.models import read_models
 from rag_app.services.paging import PageRequest
+from rag_app.services.retrieval_settings import RetrievalSettings
+from rag_app.state.retrieval_form import RetrievalForm, changes_from, form_of
 from rag_app.state.rows import BotRow, Choice
 from rag_app.state.session import SessionState, as_id, as_text
 from rag_app.state.surroundings import surroundings
@@ -32,6 +34,7 @@ class BotsState(SessionState):
     models: list[Choice] = []
     suggestions: str = ""
     memory: bool = True
+    retrieval: RetrievalForm = RetrievalForm()
     knowledge: list[Choice] = []
     doomed_id: str = ""
     doomed_name: str = ""
@@ -63,6 +66,7 @@ class BotsState(SessionState):
             self.edited_id = bot_id if card else ""
             self.name, self.instructions = (card.name, card.instructions) if card else ("", "")
             self.model, self.memory = (card.model or "", card.memory) if card else ("", True)
+            self.retrieval = form_of(card.retrieval if card else RetrievalSettings())
             named = (await read_models(context, actor)).chat_models
             self.models = [Choice(each, model_label(each)) for each in dict.fromkeys([*named, self.model]) if each]
             self.suggestions = "\n".join(card.suggested_questions) if card else ""
@@ -78,7 +82,8 @@ class BotsState(SessionState):
         """Make or change the bot."""
         async with self._trying("form_problem"):
             context, actor = surroundings(), await self._actor()
-            wanted = self._wanted(form)
+            current = (await get_bot(context, actor, as_id(self.edited_id))).retrieval if self.edited_id else None
+            wanted = self._wanted(form) | {"retrieval": changes_from(form, current or RetrievalSettings())}
             if self.edited_id:
                 await update_bot(context, actor, as_id(self.edited_id), wanted)
             else:

@@ -1,0 +1,87 @@
+"""The tables of “Why this answer”: candidates with bars, calls of models, passages of a trial."""
+
+from typing import Any
+
+import reflex as rx
+
+from rag_app.components.furniture import badge, table
+from rag_app.state.why import WhyState
+from rag_app.state.why_rows import CallRow, CandidateRow, FoundRow, SearchRow, TriedRow
+
+
+def _bar(text: Any, part: Any, label: str) -> rx.Component:
+    return rx.el.td(
+        rx.el.span(text, class_name="num nowrap"),
+        rx.el.span(rx.el.i(style={"width": f"{part}%"}), class_name="why-bar", aria_hidden="true"),
+        custom_attrs={"data-label": label},
+    )
+
+
+def _candidate(row: CandidateRow) -> rx.Component:
+    return rx.el.tr(
+        rx.el.td(row.place, class_name="num muted"),
+        rx.el.td(
+            rx.el.a(row.title, href=f"/documents/{row.document_id}", class_name="doc-title"),
+            rx.el.details(
+                rx.el.summary(row.where, class_name="small muted"),
+                rx.el.p(row.excerpt, class_name="passage small", dir="auto"),
+            ),
+        ),
+        _bar(row.words, row.words_bar, "Words"),
+        _bar(row.meaning, row.meaning_bar, "Meaning"),
+        _bar(row.fused, row.fused_bar, "Together"),
+        rx.el.td(row.rerank, class_name="num", custom_attrs={"data-label": "Reranked"}),
+        rx.el.td(badge(row.fate, tone=row.tone)),
+        key=row.key,
+    )
+
+
+def candidates_table(row: SearchRow) -> rx.Component:
+    """The candidates of one search, best first."""
+    heads = [
+        ("#", ""),
+        ("Passage", ""),
+        ("Words", ""),
+        ("Meaning", ""),
+        ("Together", ""),
+        ("Reranked", ""),
+        ("Fate", ""),
+    ]
+    return table(heads, rx.foreach(row.candidates, _candidate), label="Candidates")
+
+
+def _call(row: CallRow) -> rx.Component:
+    return rx.el.tr(
+        rx.el.td(row.purpose),
+        rx.el.td(row.model, class_name="cut"),
+        rx.el.td(row.tokens, class_name="num", custom_attrs={"data-label": "Tokens"}),
+        rx.el.td(row.price, class_name="num", custom_attrs={"data-label": "Price"}),
+        rx.el.td(row.took, class_name="num", custom_attrs={"data-label": "Time"}),
+        rx.el.td(rx.cond(row.ok, badge("done", tone="flat"), badge("left out", tone="warn"))),
+        key=row.key,
+    )
+
+
+def calls_table() -> rx.Component:
+    """The calls of models."""
+    heads = [("Call", ""), ("Model", ""), ("Tokens", ""), ("Price", ""), ("Time", ""), ("Outcome", "")]
+    return table(heads, rx.foreach(WhyState.calls, _call), label="Calls of models")
+
+
+def _found(row: FoundRow) -> rx.Component:
+    return rx.el.tr(
+        rx.el.td(f"{row.place}.", class_name="num muted"),
+        rx.el.td(
+            rx.el.a(row.title, href=f"/documents/{row.document_id}", class_name="doc-title"),
+            rx.el.div(row.where, class_name="small muted"),
+        ),
+        rx.el.td(row.score, class_name="num", custom_attrs={"data-label": "Relevance"}),
+        rx.el.td(rx.cond(row.moved != "", badge(row.moved, tone="flat"), rx.fragment())),
+        key=row.key,
+    )
+
+
+def trial_table(row: TriedRow) -> rx.Component:
+    """The passages that one set of settings finds."""
+    heads = [("#", ""), ("Passage", ""), ("Relevance", ""), ("Change", "")]
+    return table(heads, rx.foreach(row.passages, _found), label="Passages found")
