@@ -4,6 +4,7 @@ import reflex as rx
 
 from rag_app.components.dialogs import form_dialog
 from rag_app.components.furniture import button, field, icon, problem, text_area, text_input
+from rag_app.pages.index_settings import index_settings
 from rag_app.state.knowledge_settings import KnowledgeSettingsState
 from rag_app.state.rows import Choice
 
@@ -94,11 +95,7 @@ def settings_tab() -> rx.Component:
         problem(KnowledgeSettingsState.problem),
         _name(),
         _who(),
-        rx.el.section(
-            rx.el.h2("Embedding model"),
-            rx.el.p(rx.el.code(KnowledgeSettingsState.model), class_name="muted"),
-            class_name="card stack tight",
-        ),
+        index_settings(),
         _delete(),
         class_name="stack",
         style={"max_width": "640px"},

@@ -25,7 +25,6 @@ class KnowledgeSettingsState(SessionState):
     kb_id: str = ""
     name: str = ""
     description: str = ""
-    model: str = ""
     access: str = "workspace"
     people: list[Choice] = []
     problem: str = ""
@@ -45,7 +44,6 @@ class KnowledgeSettingsState(SessionState):
             context, actor, kb = surroundings(), await self._actor(), as_id(self.kb_id)
             card = await get_knowledge_base(context, actor, kb)
             self.name, self.description, self.access = card.name, card.description, card.access
-            self.model = card.embedding_model
             if card.access == "restricted" and is_allowed(actor, "people.read"):
                 chosen = set(await members(context, actor, kb))
                 found = await list_people(context, actor, PageRequest(limit=200))
