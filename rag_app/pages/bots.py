@@ -67,6 +67,26 @@ def _model(choice: Choice) -> rx.Component:
     return rx.el.option(choice.label, value=choice.id, key=choice.id)
 
 
+def _model_fields() -> tuple[rx.Component, ...]:
+    return (
+        field(
+            "Model",
+            rx.el.select(
+                rx.el.option("Default of the workspace", value=""),
+                rx.foreach(BotsState.models, _model),
+                name="model",
+                default_value=BotsState.model,
+                class_name="input",
+            ),
+        ),
+        field(
+            "Another model by name",
+            text_input("other", placeholder="openai/gpt-4.1", max_length=200, auto_complete="off"),
+            hint="Optional: provider, slash, model. It wins over the list.",
+        ),
+    )
+
+
 def _form() -> rx.Component:
     return form_dialog(
         rx.cond(BotsState.edited_id != "", "Edit bot", "New bot"),
@@ -86,21 +106,7 @@ def _form() -> rx.Component:
             class_name="stack tight",
             style={"max_height": "160px", "overflow_y": "auto"},
         ),
-        field(
-            "Model",
-            rx.el.select(
-                rx.el.option("Default of the workspace", value=""),
-                rx.foreach(BotsState.models, _model),
-                name="model",
-                default_value=BotsState.model,
-                class_name="input",
-            ),
-        ),
-        field(
-            "Another model by name",
-            text_input("other", placeholder="openai/gpt-4.1", max_length=200, auto_complete="off"),
-            hint="Optional: provider, slash, model. It wins over the list.",
-        ),
+        *_model_fields(),
         field(
             "Suggested questions",
             text_area("suggestions", rows=3, default_value=BotsState.suggestions, max_length=4000),
