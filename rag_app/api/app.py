@@ -16,6 +16,7 @@ from rag_app.api import (
     chat,
     conversations,
     documents,
+    edits,
     health,
     indexes,
     knowledge_bases,
@@ -27,6 +28,7 @@ from rag_app.api import (
     sources,
     tasks,
     traces,
+    versions,
 )
 from rag_app.api.description import DescribedApi, reference_page
 from rag_app.api.errors import install_error_handlers
@@ -45,6 +47,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     indexes.router,
     documents.router,
     originals.router,
+    versions.router,
+    edits.router,
     search.router,
     sources.router,
     bots.router,

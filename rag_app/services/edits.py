@@ -27,6 +27,7 @@ from rag_app.services.permissions import Actor, permit
 
 MOST_EDITS = 500
 LONGEST_CORRECTION = 20_000
+NOTE_PREFIX = "note:"  # of the external id of a note, under which its next version finds it
 _WIDEST = 3_000  # characters to which a correction is widened at most, to be made of whole sentences
 _TRIES = 5
 
@@ -228,7 +229,8 @@ async def _note(session: AsyncSession, document: DocumentCard, marked: Marked, k
         title=SEPARATOR.join(part for part in (document.title, heading) if part)[:LONGEST_TITLE],
         filename="",
         media_type="text/plain",
-        sha256=hashlib.sha256(content + marked.edit.id.bytes).digest(),
+        sha256=hashlib.sha256(content).digest(),
+        external_id=f"{NOTE_PREFIX}{marked.edit.id}",
         byte_count=len(content),
         original_key=key,
     )

@@ -13,6 +13,7 @@ from rag_app.retrieval.dense import build_hnsw, drop_hnsw, indexes_that_want_hns
 from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
 from rag_app.services.acceptance import INGEST, PRIORITY_PAGES
 from rag_app.services.context import Context
+from rag_app.services.versions import forget_old_versions
 from rag_app.telemetry import documents_total, log
 
 SWEEP_LOCK = 0x5357_4545  # one sweeper at a time
@@ -126,6 +127,7 @@ async def collect(context: Context) -> None:
     async with context.transaction() as session:
         for statement in str(_OUTDATED).split(";"):
             await session.execute(text(statement))
+    await forget_old_versions(context)
     removed = 0
     async for keys in context.files.older_than(ORIGINAL_GRACE_H * 3600):
         async with context.transaction() as session:

@@ -78,6 +78,22 @@ TABLE: dict[str, Call] = {
     "GET /documents/{document_id}/passages": Call("document.read", names=(DOC,)),
     "GET /documents/{document_id}/text": Call("document.read", names=(DOC,)),
     "GET /documents/{document_id}/original": Call("document.read", names=(DOC,)),
+    "GET /documents/{document_id}/versions": Call("document.read", names=(DOC,)),
+    "GET /documents/{document_id}/versions/{from_version}/diff/{to_version}": Call(
+        "document.read", names=(DOC, "from_version", "to_version")
+    ),
+    "POST /documents/{document_id}/versions/{version_id}/restore": Call("document.add", names=(DOC, "version_id")),
+    "GET /documents/{document_id}/edits": Call("document.read", names=(DOC,)),
+    "POST /documents/{document_id}/edits": Call(
+        "document.add", {"kind": "hide", "char_from": 0, "char_to": 4}, names=(DOC,)
+    ),
+    "DELETE /edits/{edit_id}": Call("document.add", names=("edit_id",)),
+    "POST /edits/{edit_id}/resolve": Call("document.add", {"how": "drop"}, names=("edit_id",)),
+    "GET /knowledge-bases/{knowledge_base_id}/conflicts": Call("document.read", names=(KB,)),
+    "GET /knowledge-bases/{knowledge_base_id}/notes": Call("document.read", names=(KB,)),
+    "POST /knowledge-bases/{knowledge_base_id}/notes": Call("document.add", {"text": "Ask the desk."}, names=(KB,)),
+    "GET /notes/{document_id}": Call("document.read", names=(DOC,)),
+    "PUT /notes/{document_id}": Call("document.add", {"text": "Ask the desk."}, names=(DOC,)),
     "POST /knowledge-bases/{knowledge_base_id}/search": Call("search", {"query": "refund"}, names=(KB,)),
     "POST /knowledge-bases/{knowledge_base_id}/sources": Call(
         "document.add", {"kind": "page", "address": "https://{new}.example.com/", "run": False}, names=(KB,)

@@ -120,6 +120,7 @@ async def _things(owner: httpx.AsyncClient, *, restricted: bool) -> dict[str, st
         assert answer.status_code == 200
     added = await owner.post(f"{PREFIX}/knowledge-bases/{base}/documents", files={"files": ("a.txt", b"Plan seven.")})
     [item] = added.json()["items"]
+    version = (await owner.get(f"{PREFIX}/documents/{item['id']}")).json()["version_id"]
     said = (await owner.post(f"{PREFIX}/knowledge-bases/{base}/chat", json={"message": "hello"})).json()
     talks = (await owner.get(f"{PREFIX}/conversations")).json()["items"]
     [index] = (await owner.get(f"{PREFIX}/knowledge-bases/{base}/indexes")).json()["items"]
@@ -130,6 +131,10 @@ async def _things(owner: httpx.AsyncClient, *, restricted: bool) -> dict[str, st
         "index_id": str(index["id"]),
         "document_id": item["id"],
         "task_id": item["task_id"],
+        "version_id": version,
+        "from_version": version,
+        "to_version": version,
+        "edit_id": str(uuid4()),
         "source_id": source["id"],
         "page_id": str(uuid4()),
         "bot_id": next(each["bot_id"] for each in talks if each["id"] == said["conversation_id"]),
@@ -157,7 +162,7 @@ async def _fingerprint(context: Context) -> dict[str, Any]:
     """All rows that somebody could have changed, without those that every call writes."""
     found: dict[str, Any] = {}
     tables = ("knowledge_bases", "knowledge_base_members", "documents", "versions", "bots", "bot_knowledge_bases",
-              "conversations", "messages", "feedback", "tasks", "sources", "source_runs",
+              "conversations", "messages", "feedback", "tasks", "sources", "source_runs", "edits",
               "indexes", "users", "one_time_links", "providers")  # fmt: skip
     async with context.transaction() as session:
         for table in tables:
