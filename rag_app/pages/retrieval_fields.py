@@ -6,7 +6,6 @@ import reflex as rx
 
 from rag_app.components.furniture import field, text_area, text_input
 
-
 _NUMBER: dict[str, Any] = {"input_mode": "decimal", "auto_complete": "off", "max_length": 12}
 
 
