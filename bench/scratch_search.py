@@ -18,6 +18,7 @@ from rag_app.database.embedded import EmbeddedPostgres
 from rag_app.database.engine import open_engine, transaction
 from rag_app.database.migration import upgrade
 from rag_app.ingestion.chunk import cut
+from rag_app.ingestion.names import names_of
 from rag_app.ingestion.plain import parse_plain
 from rag_app.providers import embeddings, local_embedder
 from rag_app.retrieval import store
@@ -104,7 +105,9 @@ async def _publish(engine: AsyncEngine, made: Filled, documents: Sequence[dict[s
         document = knowledge.Document(
             **keys, external_id=each["id"], title=each.get("title") or "", document_metadata=each.get("metadata") or {}
         )
-        version = knowledge.Version(**keys, document_id=document.id, text=each["text"], state="ready")
+        version = knowledge.Version(
+            **keys, document_id=document.id, text=each["text"], state="ready", names=list(names_of(each["text"]))
+        )
         document.active_version_id = version.id
         things[0].append(document)
         things[1].append(version)

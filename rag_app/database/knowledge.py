@@ -157,6 +157,7 @@ class Version(SQLModel, table=True):
     created_by: UUID | None = None
     restored_from: UUID | None = None  # the older version whose content it brought back
     warnings: list[Any] = json_field(list)  # sentences: what was left out of the text
+    names: list[Any] = json_field(list)  # that it goes by, in lower case, see ingestion/names.py
     sealed_password: bytes | None = Field(default=None, sa_type=BYTEA)  # a trigger erases it with ready and failed
     created_at: datetime = moment()
     updated_at: datetime = moment()

@@ -27,6 +27,7 @@ from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
 from rag_app.ingestion.encoding import clean
 from rag_app.ingestion.fetch import fetch_page
 from rag_app.ingestion.language import detect
+from rag_app.ingestion.names import names_of
 from rag_app.ingestion.parsed import Cut, ParsedDocument
 from rag_app.ingestion.plain import parse_plain
 from rag_app.ingestion.sandbox import ParserPool
@@ -253,7 +254,7 @@ def password_of(workshop: Workshop, claimed: Claimed) -> str | None:
 
 def _parse_text(content: str, title: str) -> ParsedDocument:
     parsed = parse_plain(clean(content))
-    return replace(parsed, title=title, language=detect(parsed.text))
+    return replace(parsed, title=title, language=detect(parsed.text), names=names_of(parsed.text))
 
 
 async def _publish(workshop: Workshop, read: Sequence[_Read]) -> int:

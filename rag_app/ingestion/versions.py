@@ -49,7 +49,7 @@ _READ = text(
     """
 UPDATE versions SET text = :text, pages = :pages, blocks = :blocks, cuts = :cuts, cutting_id = :cutting,
        places = :places, title = :title, language = :language, page_count = :page_count,
-       passage_count = :passage_count, warnings = :warnings, failures = 0, updated_at = now()
+       passage_count = :passage_count, warnings = :warnings, names = :names, failures = 0, updated_at = now()
 WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
 """
 )
@@ -57,10 +57,12 @@ WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'w
 _READ_TEXTS = text(
     """
 UPDATE versions v SET text = r.text, blocks = CAST(r.blocks AS jsonb), cuts = CAST(r.cuts AS jsonb),
-       cutting_id = :cutting, language = r.language, passage_count = r.passage_count, failures = 0, updated_at = now()
+       cutting_id = :cutting, language = r.language, passage_count = r.passage_count,
+       names = CAST(r.names AS jsonb), failures = 0, updated_at = now()
 FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:texts AS text[]), CAST(:blocks AS text[]),
-            CAST(:cuts AS text[]), CAST(:languages AS text[]), CAST(:counts AS int[]))
-     AS r (id, attempt, text, blocks, cuts, language, passage_count)
+            CAST(:cuts AS text[]), CAST(:languages AS text[]), CAST(:counts AS int[]),
+            CAST(:names AS text[]))
+     AS r (id, attempt, text, blocks, cuts, language, passage_count, names)
 WHERE v.knowledge_base_id = :kb AND v.id = r.id AND v.attempt = r.attempt AND v.state = 'working'
 RETURNING v.id
 """
@@ -210,6 +212,7 @@ async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDo
             "page_count": len(parsed.pages) or None,
             "passage_count": len(cuts),
             "warnings": dumps(list(parsed.warnings)),
+            "names": dumps(list(parsed.names)),
         },
     )
     if _count(done) != 1:
@@ -238,6 +241,7 @@ async def save_texts(
         "cuts": [dumps([_cut_row(each) for each in cuts]) for _, _, cuts in read],
         "languages": [parsed.language for _, parsed, _ in read],
         "counts": [len(cuts) for _, _, cuts in read],
+        "names": [dumps(list(parsed.names)) for _, parsed, _ in read],
     }
     return set((await session.execute(_READ_TEXTS, values)).scalars())
 

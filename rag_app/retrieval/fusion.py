@@ -38,10 +38,10 @@ def fuse(candidates: Sequence[Candidate], *, dense_weight: float) -> list[float]
     ]
 
 
-def best_first(candidates: Sequence[Candidate], scores: Sequence[float], *, limit: int) -> list[Candidate]:
-    """The `limit` best with their score; equal scores in the order of their ids, so that lists are stable."""
+def best_first(candidates: Sequence[Candidate], scores: Sequence[float]) -> list[Candidate]:
+    """All with their score, best first; equal scores in the order of their ids, so that lists are stable."""
     order = sorted((-score, each.passage_id, each) for score, each in zip(scores, candidates, strict=True))
-    return [replace(each, fused=-negative) for negative, _, each in order[:limit]]
+    return [replace(each, fused=-negative) for negative, _, each in order]
 
 
 def min_max(score: float, low: float, high: float) -> float:

@@ -22,12 +22,13 @@ class Judged:
 
     found: Found
     features: Features
+    lowered: float = 0.0  # for better passages of the same document, see series.spread
 
     @property
     def score(self) -> float:
         """What the list is ordered by when words count."""
         near = self.features.proximity
-        return self.features.fused + WINDOW_WEIGHT * near.window + PHRASE_WEIGHT * near.phrases
+        return self.features.fused + WINDOW_WEIGHT * near.window + PHRASE_WEIGHT * near.phrases - self.lowered
 
 
 def rank(

@@ -1,17 +1,19 @@
 """One search: who may see what, both legs at once, fusion, evidence, neighbours joined."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from rag_app.retrieval import evidence, fusion, neighbours
+from rag_app.retrieval import evidence, fusion, neighbours, series
 from rag_app.retrieval.candidates import Found, read_passages
+from rag_app.retrieval.fusion import Candidate
 from rag_app.retrieval.legs import Legs, Trace, run_legs
 from rag_app.retrieval.outcome import considered_of, passages_of, ranking_of
 from rag_app.retrieval.passages import Evidence, SearchResult
 from rag_app.retrieval.question import Question, analyse
-from rag_app.retrieval.ranking import rank
+from rag_app.retrieval.ranking import Judged, rank
 from rag_app.retrieval.reader import Reader, reading
 from rag_app.retrieval.rerank import Reranked, rerank
 from rag_app.retrieval.scope import Scope, Target
@@ -64,19 +66,16 @@ async def _finish(reader: Reader, question: Question, legs: Legs, *, plan: _Plan
     if not legs.candidates:
         return SearchResult((), Evidence())
     scope, targets, weight = plan.scope, plan.targets, _dense_weight(legs, plan.scope)
-    fused = fusion.fuse(legs.candidates, dense_weight=weight)
+    fused = fusion.best_first(legs.candidates, fusion.fuse(legs.candidates, dense_weight=weight))
     wanted = max(scope.limit, scope.reranker.candidates if scope.reranker else 0)
-    best = fusion.best_first(legs.candidates, fused, limit=wanted + SPARE_PASSAGES)
-    scores = {each.passage_id: each for each in best}
-    found = await read_passages(reader, scores, question=question, targets=targets, scope=scope)
-    judged = rank(
-        [found[each] for each in scores if each in found],
-        question,
-        scores=scores,
-        comparable_cosines=all(target.model == evidence.CALIBRATED_MODEL for target in targets),
-        words_count=legs.lexical,
-    )
-    verdict = evidence.judge([each.features for each in judged], searched=sum(target.passages for target in targets))
+    scores = {each.passage_id: each for each in fused[: wanted + SPARE_PASSAGES]}
+    judged = first = await _judged(reader, question, scores, legs=legs, plan=plan)
+    if legs.lexical and series.is_series([each.found for each in judged]):
+        named = await series.read_named(reader, [each.passage_id for each in fused], targets)
+        lifted = series.lifted(fused, named, question)
+        scores = {each.passage_id: each for each in lifted[: wanted + series.SPARE_PASSAGES]}
+        judged = series.spread(await _judged(reader, question, scores, legs=legs, plan=plan))
+    verdict = evidence.judge([each.features for each in first], searched=sum(target.passages for target in targets))
     reranked = Reranked(judged)
     if scope.reranker:
         await reader.release()  # a slow reranker must not hold a connection
@@ -85,6 +84,20 @@ async def _finish(reader: Reader, question: Question, legs: Legs, *, plan: _Plan
     shown = await _shown(reader, [each.found for each in reranked.order], scope)
     considered = considered_of(shown, ranking) if scope.explain else ()
     return SearchResult(passages_of(shown, ranking), verdict, considered=considered, dense_weight=weight)
+
+
+async def _judged(
+    reader: Reader, question: Question, scores: Mapping[UUID, Candidate], *, legs: Legs, plan: _Plan
+) -> list[Judged]:
+    """These candidates as passages with their features, best first."""
+    found = await read_passages(reader, scores, question=question, targets=plan.targets, scope=plan.scope)
+    return rank(
+        [found[each] for each in scores if each in found],
+        question,
+        scores=scores,
+        comparable_cosines=all(target.model == evidence.CALIBRATED_MODEL for target in plan.targets),
+        words_count=legs.lexical,
+    )
 
 
 async def _shown(reader: Reader, ranked: Sequence[Found], scope: Scope) -> Sequence[Found]:

@@ -39,7 +39,7 @@ def test_weight_0_is_the_lexical_order_and_1_the_dense_one(scores: list[tuple[fl
     every = candidates(scores)
     for weight, leg in ((0.0, "bm25"), (1.0, "cosine")):
         fused = fuse(every, dense_weight=weight)
-        ordered = [getattr(each, leg) for each in best_first(every, fused, limit=len(every))]
+        ordered = [getattr(each, leg) for each in best_first(every, fused)]
         assert all(before >= after - 1e-9 for before, after in pairwise(ordered))
 
 
@@ -68,7 +68,7 @@ def test_missing_cosines_and_nothing_at_all() -> None:
 
 def test_equal_scores_have_a_stable_order() -> None:
     every = [Candidate(UUID(int=number), 1.0, None) for number in (3, 1, 2, 4)]
-    best = best_first(every, [1.0, 1.0, 1.0, 2.0], limit=3)
+    best = best_first(every, [1.0, 1.0, 1.0, 2.0])[:3]
     assert [(each.passage_id.int, each.fused) for each in best] == [(4, 2.0), (1, 1.0), (2, 1.0)]
 
 
