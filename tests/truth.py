@@ -148,7 +148,10 @@ def wrong_content(site: Site, base: str, expected: Mapping[str, bytes]) -> list[
     found += [f"doubled: {name}" for name, count in times.items() if count > 1]
     found += [f"back again: {name}" for name in times if name not in expected]
     for name, key, offset, size in rows:
-        content = (site.data_dir / "originals" / key).read_bytes() if key else b""
+        if key is None:
+            found.append(f"never ready: {name}")
+            continue
+        content = (site.data_dir / "originals" / key).read_bytes()
         if name in expected and content[offset : offset + size] != expected[name]:
             found.append(f"altered: {name}")
     return found
