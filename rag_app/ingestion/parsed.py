@@ -52,9 +52,9 @@ class ParsedDocument:
     language: str = ""  # ISO 639-1, "" = unknown
     metadata: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()  # sentences for people: what was left out
-    names: tuple[str, ...] = ()  # that the document goes by, in lower case
     places: tuple[PlaceSpan, ...] = ()
     scans: tuple[int, ...] = ()  # pages without a text layer, which OCR might read
+    names: tuple[str, ...] = ()  # that the document goes by, in lower case
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ def packed(parsed: ParsedDocument) -> dict[str, Any]:
         "warnings": list(parsed.warnings),
         "places": [[each.char_from, each.char_to, each.place] for each in parsed.places],
         "scans": list(parsed.scans),
+        "names": list(parsed.names),
     }
 
 
@@ -55,8 +56,9 @@ def document(answer: dict[str, Any]) -> ParsedDocument:
         warnings = tuple(str(each) for each in body["warnings"])
         places = tuple(PlaceSpan(int(a), int(b), checked(place)) for a, b, place in body["places"])
         scans = tuple(int(each) for each in body["scans"])
+        names = tuple(str(each) for each in body["names"])
         parsed = ParsedDocument(
-            text, blocks, pages, str(body["title"]), str(body["language"]), metadata, warnings, places, scans
+            text, blocks, pages, str(body["title"]), str(body["language"]), metadata, warnings, places, scans, names
         )
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ParserCrashed() from problem
