@@ -52,6 +52,7 @@ class _Reader:
         self.metadata: dict[str, str] = {}
         self._styles: list[str] = []
         self._depth = 0  # of lists, quotes and directives in each other
+        self._nested = 0  # of lists in lists
         self._replaced = replaced
         self._ways: tuple[Callable[[Sequence[str], int], int], ...] = (
             self._section, self._explicit, self._table, self._list, self._fields, self._doctest, self._quote,
@@ -175,8 +176,10 @@ class _Reader:
         first = " ".join(body[:end])
         is_code = first.endswith("::")
         marker = found.group(1) if found.re is _NUMBERED and "#" not in found.group(1) else "-"
-        self.flow.item(marker, self._inline(first.removesuffix(":") if is_code else first), depth=self._depth)
+        self.flow.item(marker, self._inline(first.removesuffix(":") if is_code else first), depth=self._nested)
+        self._nested += 1
         self._after_colons(body, end) if is_code else self._deeper(body[end:])
+        self._nested -= 1
         return after
 
     def _after_colons(self, body: Sequence[str], place: int) -> None:
@@ -197,7 +200,7 @@ class _Reader:
         if self._depth == 0 and name.lower() in ("author", "date", "version", "copyright", "status"):
             self.metadata[name.lower()] = one_line(value)[:1000]
         if value.strip():
-            self.flow.item("-", f"{name}: {value}", depth=self._depth)
+            self.flow.item("-", f"{name}: {value}", depth=self._nested)
         return after
 
     def _doctest(self, lines: Sequence[str], place: int) -> int:
@@ -220,7 +223,7 @@ class _Reader:
         if not _at(lines, place + 1).startswith(" ") or lines[place].endswith("::"):
             return place
         after = _end_of_indented(lines, place + 1)
-        self.flow.paragraph(self._inline(lines[place]), depth=self._depth)
+        self.flow.paragraph(self._inline(lines[place]), depth=self._nested)
         self._deeper(_dedented(lines[place + 1 : after]))
         return after
 
@@ -232,9 +235,9 @@ class _Reader:
         is_verse = all(line.startswith("|") for line in lines[place:after])
         text = ("\n" if is_verse else " ").join(taken)
         if not text.endswith("::"):
-            self.flow.paragraph(self._inline(text), depth=self._depth)
+            self.flow.paragraph(self._inline(text), depth=self._nested)
             return after
-        self.flow.paragraph(self._inline(text[:-1] if text.strip() != "::" else ""), depth=self._depth)
+        self.flow.paragraph(self._inline(text[:-1] if text.strip() != "::" else ""), depth=self._nested)
         while after < len(lines) and not lines[after].strip():
             after += 1
         end = _end_of_indented(lines, after)
