@@ -80,7 +80,13 @@ class Library:
         return user.id
 
     async def publish(
-        self, base: UUID, *texts: str, title: str = "", language: str = "en", metadata: dict[str, Any] | None = None
+        self,
+        base: UUID,
+        *texts: str,
+        title: str = "",
+        language: str = "en",
+        metadata: dict[str, Any] | None = None,
+        names: list[str] | None = None,
     ) -> Published:
         """A document of these passages, joined by blank lines."""
         body = GAP.join(texts)
@@ -99,6 +105,7 @@ class Library:
                 document_id=document.id,
                 text=body,
                 state="ready",
+                names=names or [],
             )
             session.add(version)
             await session.flush()

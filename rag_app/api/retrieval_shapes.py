@@ -32,7 +32,7 @@ class RetrievalIn(Shape):
 
     limit: Annotated[int | None, Field(ge=1, le=MOST_PASSAGES, description="passages")] = None
     mode: Mode | None = None
-    filter: Annotated[dict[str, Any] | None, Field(description="equality per metadata key; a list means any of it")] = (
+    filter: Annotated[dict[str, Any] | None, Field(description="equality per field; a list means any of it")] = (
         None
     )
     dense_weight: Annotated[Share | None, Field(description="null = that of the embedding model")] = None

@@ -28,7 +28,7 @@ class SearchIn(Shape):
     rerank: Annotated[
         bool | RerankIn, Field(description="true = with the reranker of the knowledge base's own bot, if it has one")
     ] = False
-    filter: Annotated[dict[str, Any], Field(description="equality per metadata key; a list means any of it")] = Field(
+    filter: Annotated[dict[str, Any], Field(description="equality per field; a list means any of it")] = Field(
         default_factory=dict
     )
 

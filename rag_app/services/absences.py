@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from json import dumps
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from sqlalchemy import RowMapping, text
 from rag_app.chat.lexicon import language_of, question_words
 from rag_app.chat.trace import AnswerTrace
 from rag_app.errors import InvalidInput, NotFound
+from rag_app.retrieval.filters import allowed_values, document_filter
 from rag_app.retrieval.inspection import Standing, inspect
 from rag_app.retrieval.passages import Considered
 from rag_app.services.absence_words import Facts, Reason, sentence_of
@@ -25,7 +25,7 @@ from rag_app.services.search import MOST_RESULTS, Query, scope_of
 from rag_app.services.traces import TracedCandidate, TraceView, read_trace
 
 _DOCUMENT = f"""
-SELECT d.id, d.knowledge_base_id, d.title, d.external_id, k.name AS knowledge_base, d.metadata, d.active_version_id,
+SELECT d.id, d.knowledge_base_id, d.title, d.external_id, k.name AS knowledge_base, d.active_version_id,
        v.state, v.error_message, v.passage_count, v.ready_at
 FROM documents d JOIN knowledge_bases k ON k.id = d.knowledge_base_id
 LEFT JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id
@@ -39,11 +39,15 @@ _BY_NAME = text(
 ORDER BY (d.knowledge_base_id = ANY(:kbs)) DESC, (d.external_id IS NOT DISTINCT FROM :name) DESC,
          (lower(d.title) = lower(:name)) DESC, d.created_at DESC, d.id LIMIT 1"""
 )
-_MATCHES = text("""
-SELECT NOT EXISTS (SELECT FROM jsonb_each(CAST(:filter AS jsonb)) AS wanted WHERE NOT EXISTS (
-    SELECT FROM jsonb_array_elements(wanted.value) AS allowed
-    WHERE CAST(:metadata AS jsonb) -> wanted.key @> allowed.value))
-""")
+_MATCHES = text(
+    f"""
+SELECT EXISTS (
+    SELECT FROM documents d LEFT JOIN versions v
+      ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id
+    WHERE d.knowledge_base_id = :kb AND d.id = :id
+      AND {document_filter(document="d", language="v.language", given=":filter")})
+"""  # noqa: S608 - made of constants
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +160,15 @@ async def _outside(context: Context, bot: BotCard, row: RowMapping, trace: Trace
         return "failed" if row["state"] == "failed" else "not_ready"
     if not row["passage_count"]:
         return "empty"
-    if bot.retrieval.filter and not await _matches(context, bot.retrieval.filter, row["metadata"]):
+    if bot.retrieval.filter and not await _matches(context, bot.retrieval.filter, row):
         return "filtered"
     if row["ready_at"] is not None and row["ready_at"] > trace.created_at:
         return "too_late"
     return None
 
 
-async def _matches(context: Context, wanted: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:
-    allowed = {key: value if isinstance(value, list) else [value] for key, value in wanted.items()}
-    values = {"filter": dumps(allowed), "metadata": dumps(dict(metadata))}
+async def _matches(context: Context, wanted: Mapping[str, Any], row: RowMapping) -> bool:
+    values = {"filter": allowed_values(wanted), "kb": row["knowledge_base_id"], "id": row["id"]}
     async with context.transaction() as session:
         return bool((await session.execute(_MATCHES, values)).scalar_one())
 

@@ -133,6 +133,39 @@ async def test_a_restricted_knowledge_base_is_for_its_members(library: Library) 
     assert hidden in await library.found("return a purchase", secret, is_admin=False, ignore_access=True)
 
 
+REPORTS = (("Borealis", "2022 Q3"), ("Borealis", "2023 Q1"), ("Australis", "2022 Q3"), ("Australis", "2023 Q1"))
+DEBT = "The debt was paid back early, and the interest on what was left of it fell a little in this quarter."
+
+
+async def series(library: Library) -> tuple[UUID, dict[UUID, tuple[str, str]]]:
+    """Reports of two companies for two quarters, alike but for their names, which stand in no passage."""
+    base = await library.base()
+    made = {}
+    for number, (company, quarter) in enumerate(REPORTS):
+        texts = [f"{DEBT} {'More on debt. ' * (number + part)}" for part in range(4)]
+        document = await library.publish(base, *texts, title=f"Report ({quarter})", names=[company.lower()])
+        made[document.document_id] = (company, quarter)
+    async with transaction(library.engine) as session:
+        heading = "UPDATE passages SET heading = 'Report › Note ' || ordinal || ': Debt' WHERE knowledge_base_id = :kb"
+        await session.execute(text(heading), {"kb": base})
+    return base, made
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "lexical"])
+async def test_the_question_chooses_among_documents_of_one_kind(library: Library, mode: str) -> None:
+    base, made = await series(library)
+    for company, quarter in REPORTS:
+        found = await library.found(f"How was the debt of {company} in {quarter}?", base, mode=mode, limit=1)
+        assert [made[each] for each in found] == [(company, quarter)]
+
+
+async def test_none_of_the_documents_that_a_question_means_crowds_out_the_others(library: Library) -> None:
+    base, made = await series(library)
+    found = await library.found("How did the debt of Australis change?", base, limit=2)
+    assert {made[each] for each in found} == {("Australis", "2022 Q3"), ("Australis", "2023 Q1")}
+    assert {made[each] for each in await library.found("What about debt?", base, limit=4)} == set(REPORTS)
+
+
 @pytest.mark.parametrize("mode", ["hybrid", "lexical", "dense"])
 async def test_filters_by_metadata(library: Library, mode: str) -> None:
     base = await library.base()
@@ -153,6 +186,45 @@ async def test_filters_by_metadata(library: Library, mode: str) -> None:
     assert await found({"year": []}) == set()
     assert await found({"' OR '1'='1": "x"}) == set()
     assert await found({"%(kbs)s :limit": "x"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"language": "de"}, {"page"}),
+        ({"language": ["de", "en"]}, {"page", "file"}),
+        ({"title": "Guide"}, {"page"}),
+        ({"site": "shop.example.com"}, {"page"}),
+        ({"path": "/help/de/returns.html"}, {"page"}),
+        ({"path": "/help/de"}, set()),
+        ({"section": "/help/de"}, {"page"}),
+        ({"section": "/help"}, {"page"}),
+        ({"section": ["/help/de/returns.html", "/x"]}, {"page"}),
+        ({"section": "/hel"}, set()),
+        ({"url": "https://Shop.example.com:8443/help/de/returns.html?from=mail#top"}, {"page"}),
+        ({"year": 2021}, {"page"}),
+        ({"year": "2021"}, set()),
+        ({"kind": "file"}, {"file", "page"}),
+        ({"kind": "mine"}, {"given"}),  # given metadata wins
+        ({"external_id": "x"}, set()),
+    ],
+)
+async def test_filters_by_what_every_document_has(library: Library, wanted: dict[str, Any], expected: set[str]) -> None:
+    base = await library.base()
+    made = {
+        "page": await library.publish(
+            base, REFUND, title="Guide", language="de", metadata={"created": "2021-03-04T10:00:00"}
+        ),
+        "file": await library.publish(base, REFUND, title="Other", metadata={"created": "unknown"}),
+        "given": await library.publish(base, REFUND, language="fr", metadata={"kind": "mine", "year": 1}),
+    }
+    async with transaction(library.engine) as session:
+        await session.execute(
+            text("UPDATE documents SET url = :url WHERE id = :id"),
+            {"url": "https://Shop.example.com:8443/help/de/returns.html?from=mail#top", "id": made["page"].document_id},
+        )
+    found = set(await library.found("return a purchase", base, filter=wanted))
+    assert found == {made[name].document_id for name in expected}
 
 
 @pytest.mark.parametrize("wanted", [{"k": "\x00"}, {"\x00": 1}, {"k": float("nan")}, {"k": "\ud800"}, {"k": object()}])
