@@ -9,8 +9,8 @@ import bench
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "quality": ("quality", "answers", "calibrate", "two_parts"),
-    "speed": ("start", "ingest", "parse", "search_speed", "first_token", "dependencies"),
-    "faults": ("faults", "fresh"),
+    "speed": ("start", "ingest", "crawl", "parse", "search_speed", "first_token", "dependencies"),
+    "faults": ("faults", "robust", "fresh"),
     "attacks": ("attacks",),
 }
 

@@ -100,10 +100,11 @@ class Installation:
 
     def processes(self) -> list[int]:
         """All processes of the installation: `scripts/run` and everything below it."""
-        return [self._process.pid, *_descendants(self._process.pid)] if self._process else []
+        return [self._process.pid, *descendants(self._process.pid)] if self._process else []
 
 
-def _descendants(root: int) -> Iterator[int]:
+def descendants(root: int) -> Iterator[int]:
+    """The processes below one, at any depth."""
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():

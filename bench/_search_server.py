@@ -25,14 +25,15 @@ TEXTS_PER_REQUEST = 200
 class Client:
     """The few calls that a measurement of search needs."""
 
-    def __init__(self, address: str, key: str) -> None:
+    def __init__(self, address: str, key: str, folder: Path) -> None:
+        self.folder = folder
         self._http = httpx.Client(
             base_url=f"{address}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=120, trust_env=False
         )
 
     def create(self, name: str) -> str:
         """A new knowledge base; its id."""
-        return str(self._call("POST", "/knowledge-bases", {"name": name})["id"])
+        return str(self.call("POST", "/knowledge-bases", {"name": name})["id"])
 
     def add(self, knowledge_base: str, documents: Sequence[dict[str, Any]]) -> None:
         """Add texts and wait until all of them are searchable. Raises RuntimeError when one is not."""
@@ -41,7 +42,7 @@ class Client:
                 {"external_id": each["id"], "title": each.get("title") or "", "text": each["text"]}
                 for each in documents[start : start + TEXTS_PER_REQUEST]
             ]
-            items = self._call("POST", f"/knowledge-bases/{knowledge_base}/documents", {"texts": texts})["items"]
+            items = self.call("POST", f"/knowledge-bases/{knowledge_base}/documents", {"texts": texts})["items"]
             if refused := [item for item in items if item["error"]]:
                 raise RuntimeError(f"refused: {refused[0]}")
         self.wait(knowledge_base)
@@ -57,7 +58,7 @@ class Client:
 
     def documents(self, knowledge_base: str) -> list[dict[str, Any]]:
         """The documents of a knowledge base (at most 200)."""
-        items: list[dict[str, Any]] = self._call("GET", f"/knowledge-bases/{knowledge_base}/documents?limit=200")[
+        items: list[dict[str, Any]] = self.call("GET", f"/knowledge-bases/{knowledge_base}/documents?limit=200")[
             "items"
         ]
         return items
@@ -66,7 +67,7 @@ class Client:
         """Wait until no document is on its way. Raises RuntimeError when one failed."""
         deadline = time.monotonic() + INGEST_LIMIT_S
         while True:
-            counts = self._call("GET", f"/knowledge-bases/{knowledge_base}")["documents"]
+            counts = self.call("GET", f"/knowledge-bases/{knowledge_base}")["documents"]
             if not counts["queued"] and not counts["working"]:
                 break
             if time.monotonic() > deadline:
@@ -78,9 +79,46 @@ class Client:
     def search(self, knowledge_base: str, question: str, *, mode: str, limit: int) -> dict[str, Any]:
         """The whole answer of a search."""
         body = {"query": question, "mode": mode, "limit": limit}
-        return self._call("POST", f"/knowledge-bases/{knowledge_base}/search", body)
+        return self.call("POST", f"/knowledge-bases/{knowledge_base}/search", body)
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def send_texts(self, knowledge_base: str, texts: Sequence[dict[str, str]]) -> None:
+        """Send up to 1,000 texts. Raises RuntimeError when one is refused."""
+        items = self.call("POST", f"/knowledge-bases/{knowledge_base}/documents", {"texts": list(texts)})["items"]
+        if refused := [item for item in items if item["error"]]:
+            raise RuntimeError(f"refused: {refused[0]}")
+
+    def has_vector_index(self, knowledge_base: str) -> bool:
+        """Whether the index that is searched has its HNSW."""
+        found = self.call("GET", f"/knowledge-bases/{knowledge_base}/indexes")["items"]
+        return any(each["state"] == "active" and each["has_hnsw"] for each in found)
+
+    def passages(self, knowledge_base: str) -> int:
+        """How many passages a knowledge base has."""
+        return int(self.call("GET", f"/knowledge-bases/{knowledge_base}")["passages"])
+
+    def add_source(self, knowledge_base: str, address: str, *, max_pages: int) -> str:
+        """A website as quickly as it may be read; its first run begins. Its id."""
+        settings = {"pages_per_second": 50, "max_pages": max_pages}
+        body = {"kind": "website", "address": address, "settings": settings}
+        return str(self.call("POST", f"/knowledge-bases/{knowledge_base}/sources", body)["id"])
+
+    def start_run(self, source: str) -> None:
+        """Read a source again."""
+        self.call("POST", f"/sources/{source}/run", {})
+
+    def last_run(self, source: str) -> dict[str, Any] | None:
+        """The newest run of a source."""
+        found: dict[str, Any] | None = self.call("GET", f"/sources/{source}")["last_run"]
+        return found
+
+    def send(self, knowledge_base: str, path: Path) -> tuple[int, dict[str, Any]]:
+        """Send one file; status and answer, whatever they are."""
+        with path.open("rb") as file:
+            answer = self._http.post(f"/knowledge-bases/{knowledge_base}/documents", files={"files": (path.name, file)})
+        return answer.status_code, answer.json()
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One call; its answer. Raises RuntimeError for a refusal."""
         answer = self._http.request(method, path, json=body)
         if answer.status_code >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
@@ -89,12 +127,12 @@ class Client:
 
 
 @contextmanager
-def running_server() -> Iterator[Client]:
-    """A server with an owner and a key; everything is gone afterwards."""
+def running_server(**settings: str) -> Iterator[Client]:
+    """A server with an owner and a key, and with these settings; everything is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="rag-bench-"))
     folder.chmod(0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
-    environment["RAG_DATA_DIR"] = str(folder / "data")
+    environment |= {"RAG_DATA_DIR": str(folder / "data"), **settings}
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "rag_app", "up", "--port", str(port)],
@@ -108,7 +146,7 @@ def running_server() -> Iterator[Client]:
         owner = ["setup", "--email", "owner@example.com", "--password-stdin"]
         _command(environment, owner, given=secrets.token_urlsafe(16) + "\n")
         key = _command(environment, ["key", "create", "--name", "bench"]).strip()
-        yield Client(f"http://127.0.0.1:{port}", key)
+        yield Client(f"http://127.0.0.1:{port}", key, folder)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

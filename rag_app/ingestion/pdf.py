@@ -1,9 +1,11 @@
 """Reads PDF files with pdfium; pypdf stands in where pdfium cannot open a file or page."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from unicodedata import normalize
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -42,7 +44,7 @@ def parse_pdf(path: Original, password: str | None = None) -> ParsedDocument:
     """
     try:
         document = open_pdf(path, password)
-    except pypdfium2.PdfiumError:
+    except (pypdfium2.PdfiumError, PasswordWrong):  # the fallback knows some ways to lock a file better
         return _by_fallback(path, password)
     try:
         return _parse(document, path, password)
@@ -52,11 +54,16 @@ def parse_pdf(path: Original, password: str | None = None) -> ParsedDocument:
 
 def open_pdf(path: Original, password: str | None) -> Any:
     """The opened document. Raises PasswordNeeded, PasswordWrong, EncryptedFile, and PdfiumError when it is damaged."""
+    if password is not None and (prepared := normalize("NFKC", password.replace("\u00ad", ""))) != password:
+        with contextlib.suppress(PasswordWrong):  # newer files want it as RFC 4013 prepares it, older ones as typed
+            return open_pdf(path, prepared)
+    # Some failures leave the reason of the file before in place: this one cannot be taken for it.
+    pdfium.FPDF_LoadMemDocument(b"", 0, None)
     try:
         return pypdfium2.PdfDocument(path, password=password)
     except pypdfium2.PdfiumError as problem:
         reason = pdfium.FPDF_GetLastError()
-        if reason == pdfium.FPDF_ERR_PASSWORD or "password" in str(problem).lower():
+        if reason == pdfium.FPDF_ERR_PASSWORD:
             raise (PasswordNeeded() if password is None else PasswordWrong()) from problem
         if reason == pdfium.FPDF_ERR_SECURITY:
             raise EncryptedFile() from problem

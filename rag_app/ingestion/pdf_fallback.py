@@ -35,8 +35,8 @@ def parse_with_pypdf(path: Original, password: str | None = None) -> ParsedDocum
     draft = Draft()
     try:
         reader = PdfReader(path, strict=False)
-        if reader.is_encrypted and not reader.decrypt(password or ""):
-            raise PasswordNeeded() if password is None else PasswordWrong()
+        if reader.is_encrypted:
+            _unlock(reader, password)
         count = len(reader.pages)
         if count > MAX_PAGES:
             raise TooMuchContent()
@@ -54,6 +54,15 @@ def parse_with_pypdf(path: Original, password: str | None = None) -> ParsedDocum
             else DamagedFile("The PDF has no pages.")
         )
     return draft.finish(warnings=["The file is damaged; its text was read without layout."])
+
+
+def _unlock(reader: PdfReader, password: str | None) -> None:
+    try:
+        opened = reader.decrypt(password or "")
+    except (ValueError, NotImplementedError) as problem:  # an encryption that it does not know
+        raise EncryptedFile() from problem
+    if not opened:
+        raise PasswordNeeded() if password is None else PasswordWrong()
 
 
 def _add_page(reader: PdfReader, number: int, draft: Draft) -> None:
