@@ -55,6 +55,10 @@ class Draft:
         """Kind of the last block, None at the beginning."""
         return self._blocks[-1].kind if self._blocks else None
 
+    def share(self, *kinds: BlockKind) -> float:
+        """How much of the text so far is in blocks of these kinds, 0..1."""
+        return sum(each.char_to - each.char_from for each in self._blocks if each.kind in kinds) / max(1, self._length)
+
     def tail(self, length: int) -> str:
         """The last characters so far."""
         return self._parts[-1][-length:] if self._parts else ""

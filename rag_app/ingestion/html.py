@@ -8,14 +8,18 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from rag_app.errors import NoText, TooMuchContent
 from rag_app.ingestion.draft import Draft, one_line
+from rag_app.ingestion.html_frame import main_part, strip_frame
 from rag_app.ingestion.html_walk import Walker, cell_grid
 from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.tables import pipe_table
 
 MAX_HTML_CHARS = 30_000_000
-_FRAME_SELECTOR = "nav, footer, aside, [role=navigation], [role=banner], [role=contentinfo]"
+# Which of two readings stands for a page; measured, see docs/sources.md.
 _ARTICLE_CHARS = 250
-_ARTICLE_SHARE = 0.2
+_ARTICLE_SHARE = 0.1  # of what is visible; a shorter article was not found but missed
+_TECHNICAL = "pre, code, kbd, samp, var, dt"
+_TECHNICAL_TAGS = 3  # so many, or so much text in code and tables, and the page is documentation
+_REFERENCE_SHARE = 0.08
 _LANGUAGE = re.compile(r"[a-zA-Z]{2}(?=$|[-_])")
 
 
@@ -25,23 +29,26 @@ def parse_html(source: str) -> ParsedDocument:
         raise TooMuchContent()
     tree = LexborHTMLParser(source)
     title, metadata = _title(tree), _metadata(tree)
-    draft = _walked(tree, framed=bool(tree.css_first(_FRAME_SELECTOR)))
-    if tree.css_first(_FRAME_SELECTOR):
+    framed = strip_frame(tree)
+    part = main_part(tree)
+    draft = Walker().read(part) if part is not None else Draft()
+    if part is not None and not _is_documentation(part, draft):
         article = _article(source)
         if article is not None and len(article) >= max(_ARTICLE_CHARS, _ARTICLE_SHARE * len(draft)):
             draft = article
+    if not len(draft) and framed:  # a page that is nothing but navigation is better than nothing
+        whole = LexborHTMLParser(source).body
+        draft = Walker().read(whole) if whole is not None else draft
     if not len(draft):
         raise NoText("The page holds no visible text; perhaps it is drawn by scripts.")
     return draft.finish(title=title, metadata=metadata)
 
 
-def _walked(tree: LexborHTMLParser, *, framed: bool) -> Draft:
-    body = tree.body
-    if body is None:
-        return Draft()
-    draft = Walker(skip_frame=framed).read(body)
-    # A page that is nothing but navigation is better than nothing.
-    return draft if len(draft) or not framed else Walker(skip_frame=False).read(body)
+def _is_documentation(part: LexborNode, draft: Draft) -> bool:
+    """Whether the structure of a page counts: the finder of articles would lose most of its code and tables."""
+    if draft.share("code", "table") >= _REFERENCE_SHARE:
+        return True
+    return len(part.css(_TECHNICAL)) >= _TECHNICAL_TAGS
 
 
 def _title(tree: LexborHTMLParser) -> str:

@@ -31,8 +31,6 @@ _UNSEEN = frozenset(
         "textarea",
     ]
 )
-_FRAME = frozenset({"nav", "footer", "aside"})
-_FRAME_ROLES = frozenset({"navigation", "banner", "contentinfo", "search"})
 _BLOCKS = frozenset(
     [
         "address",
@@ -81,12 +79,11 @@ _MAX_SPAN = 50
 
 
 class Walker:
-    """Builds a draft from a DOM. With `skip_frame`, navigation, footers and side columns are left out."""
+    """Builds a draft from a DOM; what is hidden from readers is left out."""
 
-    def __init__(self, *, skip_frame: bool) -> None:
+    def __init__(self) -> None:
         self._draft = Draft()
         self._inline: list[str] = []
-        self._skip_frame = skip_frame
 
     def read(self, body: LexborNode) -> Draft:
         """All that is visible below `body`."""
@@ -137,9 +134,7 @@ class Walker:
         if tag in _UNSEEN or tag.startswith(("-", "!", "#")):
             return True
         attributes = node.attributes
-        if "hidden" in attributes or _HIDDEN_STYLE.search(attributes.get("style") or ""):
-            return True
-        return self._skip_frame and (tag in _FRAME or attributes.get("role") in _FRAME_ROLES)
+        return "hidden" in attributes or _HIDDEN_STYLE.search(attributes.get("style") or "") is not None
 
     def _seen_text(self, element: LexborNode) -> str:
         """All visible text below an element, in order, with spaces between blocks."""
