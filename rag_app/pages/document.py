@@ -4,8 +4,12 @@ import reflex as rx
 
 from rag_app.components.browser import Tabs, Ticker
 from rag_app.components.furniture import badge, box, empty, icon, link_button, page_head, problem, skeleton, tab
+from rag_app.pages.document_edits import edit_forms, edit_marks, note_origin_box, passage_actions
+from rag_app.pages.document_history import history_tab
 from rag_app.pages.frame import Page, framed
 from rag_app.state.document import DocumentState
+from rag_app.state.edits import EditsState
+from rag_app.state.history import HistoryState
 from rag_app.state.rows import CutRow, ReadBlock
 
 
@@ -43,6 +47,7 @@ def _cut(cut: CutRow) -> rx.Component:
             class_name="row small muted",
         ),
         rx.el.p(cut.text, class_name="passage", style={"color": "var(--text)"}),
+        passage_actions(cut),
         class_name="cutting stack tight",
         key=cut.id,
         id=cut.id,
@@ -71,14 +76,19 @@ def _read() -> rx.Component:
 
 
 def _cuts() -> rx.Component:
-    return rx.cond(
-        DocumentState.cuts.length() > 0,
-        rx.el.ol(
-            rx.foreach(DocumentState.cuts, _cut),
-            class_name="stack",
-            style={"list_style": "none", "padding": "0"},
+    return rx.el.div(
+        edit_marks(),
+        rx.cond(
+            DocumentState.cuts.length() > 0,
+            rx.el.ol(
+                rx.foreach(DocumentState.cuts, _cut),
+                class_name="stack",
+                style={"list_style": "none", "padding": "0"},
+            ),
+            empty("No passages", "A document is cut into passages once it has been read.", sign="scissors"),
         ),
-        empty("No passages", "A document is cut into passages once it has been read.", sign="scissors"),
+        edit_forms(),
+        class_name="stack",
     )
 
 
@@ -115,9 +125,15 @@ def content() -> rx.Component:
                 Tabs.create(
                     tab("How it was read", chosen=DocumentState.tab == "read", on_click=DocumentState.show_tab("read")),
                     tab("How it was cut", chosen=DocumentState.tab == "cut", on_click=DocumentState.show_tab("cut")),
+                    tab(
+                        "History",
+                        chosen=DocumentState.tab == "history",
+                        on_click=[DocumentState.show_tab("history"), HistoryState.load],
+                    ),
                     label="Views of this document",
                 ),
-                rx.cond(DocumentState.tab == "cut", _cuts(), _read()),
+                note_origin_box(),
+                rx.match(DocumentState.tab, ("cut", _cuts()), ("history", history_tab()), _read()),
             ),
             rx.cond(DocumentState.missing == "", skeleton(8), rx.fragment()),
         ),
@@ -131,6 +147,6 @@ PAGES = (
         "/documents/[doc_id]",
         rx.cond(DocumentState.row.title != "", DocumentState.row.title, "Document") + " · rag_app",
         content,
-        (DocumentState.load,),
+        (DocumentState.load, EditsState.load),
     ),
 )

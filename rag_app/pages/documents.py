@@ -25,11 +25,13 @@ from rag_app.components.furniture import (
 from rag_app.ingestion.formats import ENDINGS
 from rag_app.pages.frame import Page, framed
 from rag_app.pages.knowledge_settings import settings_tab
+from rag_app.pages.notes import conflicts_tab, notes_tab
 from rag_app.pages.retrieval import retrieval_tab
 from rag_app.pages.sources import sources_tab
 from rag_app.state.documents import DocumentsState
 from rag_app.state.index_settings import IndexSettingsState
 from rag_app.state.knowledge_settings import KnowledgeSettingsState
+from rag_app.state.notes import NotesState
 from rag_app.state.retrieval import RetrievalState
 from rag_app.state.rows import DocumentRow
 from rag_app.state.sources import SourcesState
@@ -218,6 +220,12 @@ def _tabs() -> rx.Component:
     return Tabs.create(
         tab("Documents", chosen=DocumentsState.tab == "documents", on_click=DocumentsState.show_tab("documents")),
         tab("Sources", chosen=DocumentsState.tab == "sources", on_click=DocumentsState.show_tab("sources")),
+        tab("Notes", chosen=DocumentsState.tab == "notes", on_click=DocumentsState.show_tab("notes")),
+        tab(
+            rx.cond(NotesState.waiting > 0, f"Conflicts ({NotesState.waiting})", "Conflicts"),
+            chosen=DocumentsState.tab == "conflicts",
+            on_click=DocumentsState.show_tab("conflicts"),
+        ),
         tab("Test retrieval", chosen=DocumentsState.tab == "retrieval", on_click=DocumentsState.show_tab("retrieval")),
         rx.cond(
             DocumentsState.may_edit,
@@ -249,6 +257,8 @@ def content() -> rx.Component:
                 rx.match(
                     DocumentsState.tab,
                     ("sources", sources_tab()),
+                    ("notes", notes_tab()),
+                    ("conflicts", conflicts_tab()),
                     ("retrieval", retrieval_tab()),
                     ("settings", settings_tab()),
                     rx.el.div(
@@ -279,6 +289,7 @@ PAGES = (
             KnowledgeSettingsState.load,
             IndexSettingsState.load,
             SourcesState.load,
+            NotesState.load,
         ),
     ),
 )

@@ -28,6 +28,7 @@ def passage_panel() -> rx.Component:
         subject=ChatState.panel_subject,
         actions=[
             ["Open the original", ChatState.panel_original, True],
+            ["What it corrects", ChatState.panel_corrects, False],
             ["How it was read", ChatState.panel_document, False],
         ],
         on_close=ChatState.close_panel,

@@ -1,5 +1,6 @@
 """What people see of an edit: what was hidden or corrected, where it stands now, who did it; and of its conflicts."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,8 +10,10 @@ from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.errors import NotFound
+from rag_app.ingestion.edit_rows import edits_of
+from rag_app.ingestion.edits import Span, place_edits
 from rag_app.services.context import Context
-from rag_app.services.documents import get_document
+from rag_app.services.documents import DocumentCard, DocumentText, get_document
 from rag_app.services.knowledge import VISIBLE, require_visible, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
@@ -106,6 +109,15 @@ async def list_conflicts(context: Context, actor: Actor, knowledge_base_id: UUID
         found = await session.execute(_CONFLICTS, {**visibility(actor), **wanted})
         cards = [_card(row) for row in found.mappings()]
     return page_of(cards, page.limit, lambda card: (card.created_at, card.id))
+
+
+async def taken_out(context: Context, actor: Actor, shown: DocumentText, document: DocumentCard) -> tuple[Span, ...]:
+    """The stretches of a version, whichever it is, that are hidden or corrected by now."""
+    permit(actor, "document.read")
+    async with context.transaction() as session:
+        found = await edits_of(await session.connection(), document.knowledge_base_id, [document.id])
+    placements = await asyncio.to_thread(place_edits, shown.text, found.get(document.id, []))
+    return tuple(each.span for each in placements if each.span is not None)
 
 
 async def read_edit(session: AsyncSession, actor: Actor, edit_id: UUID) -> EditCard:

@@ -17,6 +17,7 @@ from rag_app.state.wording import counted
 # A websocket message has its limits, and so has a reader: the rest is in the original.
 MOST_CHARS = 300_000
 MOST_CUTS = 600
+TABS = ("read", "cut", "history")
 _RULE = re.compile(r":?-+:?")
 _PIPE = re.compile(r"(?<!\\)\|")
 
@@ -39,7 +40,9 @@ class DocumentState(SessionState):
     @rx.event
     async def load(self) -> None:
         """Open the page."""
-        self.loaded, self.blocks, self.cuts, self.tab = False, [], [], "read"
+        self.loaded, self.blocks, self.cuts = False, [], []
+        asked = self.router.url.query_parameters.get("tab", "")
+        self.tab = asked if asked in TABS else TABS[0]
         await self._read()
 
     @rx.event
@@ -84,8 +87,14 @@ class DocumentState(SessionState):
 
     @rx.event
     def show_tab(self, tab: str) -> None:
-        """As it was read, or as it was cut."""
-        self.tab = tab if tab in ("read", "cut") else "read"
+        """As it was read, as it was cut, or its history."""
+        self.tab = tab if tab in TABS else TABS[0]
+
+    @rx.event
+    async def reread(self) -> None:
+        """Read the passages again after somebody edited them."""
+        if self.loaded and self._segment(0) == "documents":
+            await self._read()
 
 
 def read_block(block: BlockRange, text: str) -> ReadBlock:

@@ -24,7 +24,7 @@ from rag_app.state.wording import count, counted, percent, size
 AT_ONCE = 50
 MOST_SHOWN = 200
 LONGEST_TEXT = 900_000
-TABS = ("documents", "sources", "retrieval", "settings")
+TABS = ("documents", "sources", "notes", "conflicts", "retrieval", "settings")
 STATUSES = ("queued", "working", "ready", "failed")
 PHASES = {
     "fetching": "fetching",
