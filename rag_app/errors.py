@@ -154,6 +154,12 @@ class StorageFull(RagError):
     code = "storage_full"
 
 
+class StorageUnwritable(StorageFull):
+    """The disk does not take what is written to it: it is read-only or damaged. Nothing was lost."""
+
+    code = "storage_unwritable"
+
+
 class NotReady(RagError):
     """The server is starting or its database cannot be reached."""
 

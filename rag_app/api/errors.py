@@ -50,6 +50,7 @@ STATUS: dict[str, int] = {
     "not_ready": 503,
     "provider_timeout": 504,
     "storage_full": 507,
+    "storage_unwritable": 507,
     # Why a document ended as failed; as the answer to a request only when all of it was refused.
     "unreadable": 422,
     "damaged_file": 422,

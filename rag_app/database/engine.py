@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as SQLAlchemySession
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.errors import Busy, NotReady, StorageFull
+from rag_app.errors import Busy, NotReady, StorageFull, StorageUnwritable
 from rag_app.settings import Settings
 
 DRIVER = "postgresql+psycopg://"
@@ -105,6 +105,8 @@ def _translated(problem: Exception, origin: object) -> Exception:
     state = getattr(origin, "sqlstate", None) or ""
     if state == "53100":
         return StorageFull()
+    if state == "58030":
+        return StorageUnwritable()
     if not state or state.startswith(("08", "57P", "53300")):
         return NotReady()
     if state in ("40001", "40P01"):  # two transactions were in each other's way; this one was given up

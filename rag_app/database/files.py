@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from rag_app.errors import NotFound, StorageFull, TooLarge
+from rag_app.errors import NotFound, StorageFull, StorageUnwritable, TooLarge
 from rag_app.settings import Settings
 
 CHUNK = 1 << 20
@@ -41,7 +41,8 @@ class FileStore:
     async def put(self, workspace_id: UUID, stream: AsyncIterator[bytes], *, limit: int) -> StoredFile:
         """Store a stream of bytes and return once it is durable.
 
-        Raises TooLarge when it has more than `limit` bytes and StorageFull when the disk is full; both leave nothing.
+        Raises TooLarge when it has more than `limit` bytes, StorageFull when the disk is full and StorageUnwritable
+        when it takes nothing for another reason; all leave nothing.
         """
         incoming = self._root / INCOMING / secrets.token_hex(16)
         digest, size, head = hashlib.sha256(), 0, b""
@@ -61,9 +62,10 @@ class FileStore:
             key = f"{workspace_id}/{digest.hexdigest()}"
             await asyncio.to_thread(self._publish, incoming, key)
         except OSError as problem:
-            raise (StorageFull() if problem.errno in _FULL else problem) from problem
+            raise (StorageFull() if problem.errno in _FULL else StorageUnwritable()) from problem
         finally:
-            incoming.unlink(missing_ok=True)
+            with suppress(OSError):  # on a disk that takes nothing; unfinished uploads are collected later
+                incoming.unlink(missing_ok=True)
         return StoredFile(key, digest.digest(), size, head)
 
     async def put_bytes(self, workspace_id: UUID, content: bytes, *, limit: int) -> StoredFile:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from rag_app.database.files import StoredFile
 from rag_app.egress import Rules, parse_url, refuse_private_literal
-from rag_app.errors import EmptyFile, InvalidInput, RagError
+from rag_app.errors import EmptyFile, InvalidInput, RagError, StorageFull
 from rag_app.ingestion.formats import ARCHIVES, sniff
 from rag_app.services.acceptance import (
     ARCHIVE,
@@ -76,7 +76,7 @@ async def add_file(context: Context, actor: Actor, knowledge_base_id: UUID, file
             raise EmptyFile
         is_archive = sniff(name, file.media_type or None, stored.head) in ARCHIVES
     except RagError as problem:
-        if problem.code == "storage_full":
+        if isinstance(problem, StorageFull):
             raise
         log.info("document_refused", code=problem.code)
         return Accepted(None, file.external_id, file.title or name, error=Refusal(problem.code, problem.message))
