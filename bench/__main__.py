@@ -9,7 +9,7 @@ import bench
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "quality": ("quality", "answers", "calibrate", "two_parts"),
-    "speed": ("start", "ingest", "crawl", "parse", "search_speed", "first_token", "dependencies"),
+    "speed": ("speed", "start", "ingest", "crawl", "parse", "search_speed", "first_token", "dependencies"),
     "faults": ("faults", "robust", "fresh"),
     "attacks": ("attacks",),
 }

@@ -74,6 +74,7 @@ class IndexView(View):
     activated_at: datetime | None
     retired_at: datetime | None
     drop_at: datetime | None
+    has_hnsw: Annotated[bool, Field(description="whether it is large enough for an HNSW, and has it by now")]
 
 
 class EstimateView(View):

@@ -88,6 +88,7 @@ class IndexCard:
     activated_at: datetime | None
     retired_at: datetime | None
     drop_at: datetime | None
+    has_hnsw: bool
 
 
 @dataclass(frozen=True, slots=True)
