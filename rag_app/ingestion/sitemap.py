@@ -103,6 +103,8 @@ def _elements(content: bytes, wanted: set[str]) -> Iterator[Any]:
     except etree.XMLSyntaxError as problem:
         if not is_list:
             raise DamagedFile("The list of pages is not valid XML.") from problem
+    if not is_list:
+        raise DamagedFile("The list of pages is empty.")
 
 
 def _entry_link(entry: Any) -> str | None:

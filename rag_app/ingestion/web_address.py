@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from rag_app.egress import parse_url
 from rag_app.errors import FetchFailed
@@ -31,7 +31,7 @@ def canonical(address: str, base: str = "") -> str | None:
     Scheme and host in lower case, no default port, no fragment, no tracking parameters, no dot segments.
     """
     try:
-        parsed = parse_url(parse_url(base).join(address.strip())) if base else parse_url(address.strip())
+        parsed = parse_url(urljoin(base, address.strip()) if base else address.strip())
     except (FetchFailed, ValueError):
         return None
     path = _SESSION_IN_PATH.sub("", parsed.raw_path.decode("ascii").partition("?")[0]) or "/"
@@ -39,7 +39,8 @@ def canonical(address: str, base: str = "") -> str | None:
     kept = "&".join(each for each in query.split("&") if each and not _TRACKING.fullmatch(each.partition("=")[0]))
     host = parsed.raw_host.decode("ascii").lower()
     place = f"[{host}]" if ":" in host else host
-    port = f":{parsed.port}" if parsed.port is not None else ""
+    usual = {"http": 80, "https": 443}[parsed.scheme]
+    port = f":{parsed.port}" if parsed.port not in (None, usual) else ""
     made = f"{parsed.scheme}://{place}{port}{path}" + (f"?{kept}" if kept else "")
     return made if len(made) <= LONGEST_ADDRESS else None
 
