@@ -25,6 +25,7 @@ from rag_app.ingestion.language import detect
 from rag_app.providers import library, local_embedder
 from rag_app.services.context import Context, open_context
 from rag_app.settings import Settings, get_settings
+from rag_app.telemetry import configure_logging
 from tests.tripwires import Trap, Wire, lay
 
 EDGE = "edge-of-the-parts"
@@ -63,6 +64,7 @@ def _live(order: dict[str, Any]) -> None:
     for descriptor in (1, 2):
         os.dup2(log, descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    configure_logging("WARNING", "text")
     wire = Wire(**order["wire"]) if order["wire"] else None
     trap = Trap(Path(order["folder"]), order["number"], wire)
     lay(trap)
