@@ -192,7 +192,8 @@ def _failure(row: RowMapping) -> Failure | None:
 
 def _card(row: RowMapping) -> DocumentCard:
     is_ready = row["active_version_id"] is not None
-    is_updating = is_ready and row["active_version_id"] != row["latest_version_id"]
+    # A newer version on its way, or this one being published again because somebody edited it.
+    is_updating = is_ready and (row["active_version_id"] != row["latest_version_id"] or row["state"] != "ready")
     update = Update(row["state"], row["phase"], row["progress"], _failure(row)) if is_updating else None
     return DocumentCard(
         id=row["id"],

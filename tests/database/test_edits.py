@@ -97,7 +97,10 @@ async def test_a_hidden_stretch_is_gone_at_once_and_the_rest_of_its_passage_stay
     assert (card.state, card.quote, card.kind) == ("applied", SECRET, "hide")
     assert "zebra" not in await desk.found("what is the override code?")
     await desk.check()
+    waiting = await get_document(desk.context, desk.actor, desk.document)
+    assert waiting.status == "ready" and waiting.update and waiting.update.status == "queued"
     await desk.work()
+    assert (await get_document(desk.context, desk.actor, desk.document)).update is None
     shown = await desk.found("override code refund voucher")
     assert "zebra" not in shown and "five working days" in shown and "three years" in shown
     await desk.check()
