@@ -1,29 +1,45 @@
 """Reads one file of any supported format into text with structure. Synchronous; meant for a child process."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from rag_app.errors import DamagedFile, EmptyFile, TooMuchContent, UnsupportedType
 from rag_app.ingestion.draft import MAX_CHARS
 from rag_app.ingestion.formats import ARCHIVES, CONTAINERS, HEAD_BYTES, OFFICE, OLE_MAGIC, OPEN_DOCUMENT, Format, sniff
-from rag_app.ingestion.original import Original, content_of, head_of, size_of
 from rag_app.ingestion.names import names_of
-from rag_app.ingestion.parsed import ParsedDocument
+from rag_app.ingestion.original import Original, content_of, head_of, size_of
+from rag_app.ingestion.parsed import ParsedDocument, RecognisedPage
 
+NOTHING_RECOGNISED: Mapping[int, RecognisedPage] = MappingProxyType({})
 MAX_TEXT_BYTES = 100_000_000
 
 
 def parse(
-    path: Original, *, filename: str, media_type: str | None = None, password: str | None = None
+    path: Original,
+    *,
+    filename: str,
+    media_type: str | None = None,
+    password: str | None = None,
+    recognised: Mapping[int, RecognisedPage] = NOTHING_RECOGNISED,
 ) -> ParsedDocument:
     """The document with text, blocks, pages, title, language and metadata.
 
+    `recognised` is what OCR has read on pages of a PDF that are pictures, by their number (from 1).
     Raises a subclass of DocumentFailed (or UnsupportedType) whose message a person understands.
     """
     kind = sniff(filename, media_type, head_of(path, HEAD_BYTES))
     if kind in ARCHIVES:
         raise UnsupportedType("An archive can be uploaded as a file, but not be fetched or be part of another file.")
     try:
-        parsed = _parse_as(kind, _unlocked(kind, path, password), password)
+        if kind is Format.PDF:
+            from rag_app.ingestion.ocr import content_of_page
+            from rag_app.ingestion.pdf import parse_pdf
+
+            contents = {number: content_of_page(number, page) for number, page in recognised.items()}
+            parsed = parse_pdf(path, password, contents)
+        else:
+            parsed = _parse_as(kind, _unlocked(kind, path, password))
     except RecursionError as problem:
         raise DamagedFile("The file is nested too deeply to be read.") from problem
     if not parsed.text.strip():
@@ -43,12 +59,8 @@ def _unlocked(kind: Format, path: Original, password: str | None) -> Original:
     return path
 
 
-def _parse_as(kind: Format, path: Original, password: str | None) -> ParsedDocument:
+def _parse_as(kind: Format, path: Original) -> ParsedDocument:
     # Each parser is imported when it is first needed: a warm child that reads text stays small.
-    if kind is Format.PDF:
-        from rag_app.ingestion.pdf import parse_pdf
-
-        return parse_pdf(path, password)
     if kind is Format.DOCX:
         from rag_app.ingestion.docx import parse_docx
 

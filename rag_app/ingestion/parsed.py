@@ -69,3 +69,15 @@ class Cut:
     page_from: int | None
     page_to: int | None
     place: Place = field(default_factory=dict)
+
+
+RecognisedLine = tuple[str, float, float, float, float]
+"""Text of a line, then left, top, right and bottom in points, from the upper left corner of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognisedPage:
+    """What OCR has read on a page: its height in points, its lines in reading order."""
+
+    height: float
+    lines: tuple[RecognisedLine, ...]

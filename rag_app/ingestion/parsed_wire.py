@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any, cast, get_args
 
 from rag_app.errors import DocumentFailed, ParserCrashed, RagError, all_codes
-from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument, PlaceSpan
+from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument, PlaceSpan, RecognisedPage
 from rag_app.retrieval.places import checked
 
 MOST_MESSAGE_CHARS = 500
@@ -68,6 +68,18 @@ def document(answer: dict[str, Any]) -> ParsedDocument:
     if any(before.char_to > after.char_from for before, after in pairwise(places)):
         raise ParserCrashed()
     return parsed
+
+
+def recognised_page(answer: dict[str, Any]) -> RecognisedPage:
+    """What was recognised on a page, out of JSON values. Raises ParserCrashed."""
+    try:
+        lines = tuple(
+            (str(text), float(x0), float(top), float(x1), float(bottom))
+            for text, x0, top, x1, bottom in answer["lines"]
+        )
+        return RecognisedPage(float(answer["height"]), lines)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ParserCrashed() from problem
 
 
 def _block(kind: str, char_from: int, char_to: int, level: int, header_to: int) -> Block:

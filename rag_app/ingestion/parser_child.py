@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 from rag_app.errors import ParserMemory, RagError
 from rag_app.ingestion.archive_session import ArchiveSession
 from rag_app.ingestion.language import detect
+from rag_app.ingestion.ocr import Recogniser
 from rag_app.ingestion.parse import parse
-from rag_app.ingestion.parsed_wire import packed, refusal
+from rag_app.ingestion.parsed_wire import packed, recognised_page, refusal
 
 _LENGTH = struct.Struct(">I")
 _CLONE_NEWNET = 0x40000000
@@ -41,6 +42,7 @@ _FORBIDDEN_EVENTS = (
 
 
 _SESSIONS: list[ArchiveSession] = []  # at most one: the archive that is open
+_RECOGNISERS: list[Recogniser] = []  # at most one: in a child that reads pictures of text
 
 
 def main() -> None:
@@ -51,6 +53,8 @@ def main() -> None:
     os.dup2(2, 1)
     sys.excepthook = partial(_last_words, replies)
     _import_parsers()
+    if sys.argv[2:] == ["ocr"]:
+        _RECOGNISERS.append(Recogniser())
     _limit(memory_bytes)
     os.nice(_STAND_BACK)
     requests = sys.stdin.buffer
@@ -79,12 +83,16 @@ def _done(request: dict[str, Any]) -> dict[str, Any]:
         return _SESSIONS[0].next()
     if request["do"] == "more of it":
         return _SESSIONS[0].more()
+    if request["do"] == "recognise":
+        page = _RECOGNISERS[0].read(Path(request["path"]), int(request["page"]), request["password"])
+        return {"height": page.height, "lines": page.lines}
     _SESSIONS.clear()
     parsed = parse(
         Path(request["path"]),
         filename=request["filename"],
         media_type=request["media_type"],
         password=request["password"],
+        recognised={int(number): recognised_page(page) for number, page in request["recognised"].items()},
     )
     return {"document": packed(parsed)}
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 from unicodedata import normalize
 
@@ -16,7 +17,7 @@ from rag_app.ingestion.original import Original
 from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.pdf_layout import PageContent, plain, write_pages
 from rag_app.ingestion.pdf_page import read_page
-from rag_app.ingestion.pdf_scan import Look, left_out, look_of, no_text, unread_pages
+from rag_app.ingestion.pdf_scan import Look, look_of, no_text, remarks, unread_pages
 
 MAX_PAGES = 10_000
 _MAX_OUTLINE = 5_000
@@ -37,8 +38,10 @@ _FIELDS = {
 _DATE = re.compile(r"^D?:?(\d{4})(\d\d)?(\d\d)?")
 
 
-def parse_pdf(path: Original, password: str | None = None) -> ParsedDocument:
-    """Text with pages, headings, lists and tables.
+def parse_pdf(
+    path: Original, password: str | None = None, recognised: Mapping[int, PageContent] = MappingProxyType({})
+) -> ParsedDocument:
+    """Text with pages, headings, lists and tables; `recognised` are pages that are pictures, as OCR has read them.
 
     Raises PasswordNeeded, PasswordWrong, EncryptedFile, DamagedFile, NoText, TooMuchContent.
     """
@@ -47,7 +50,7 @@ def parse_pdf(path: Original, password: str | None = None) -> ParsedDocument:
     except (pypdfium2.PdfiumError, PasswordWrong):  # the fallback knows some ways to lock a file better
         return _by_fallback(path, password)
     try:
-        return _parse(document, path, password)
+        return _parse(document, path, password, recognised)
     finally:
         document.close()
 
@@ -70,7 +73,9 @@ def open_pdf(path: Original, password: str | None) -> Any:
         raise
 
 
-def _parse(document: Any, path: Original, password: str | None) -> ParsedDocument:
+def _parse(
+    document: Any, path: Original, password: str | None, recognised: Mapping[int, PageContent]
+) -> ParsedDocument:
     count = len(document)
     if count == 0:
         raise DamagedFile("The PDF has no pages.")
@@ -81,6 +86,8 @@ def _parse(document: Any, path: Original, password: str | None) -> ParsedDocumen
     pages = list(_pages(document, count, unread, looks))
     if len(unread) == count:
         return _by_fallback(path, password)
+    for number in recognised.keys() & set(unread_pages(looks)):
+        pages[number - 1], looks[number - 1] = recognised[number], "recognised"
     draft = Draft()
     guess = write_pages(pages, draft, _outline(document))
     if not len(draft):
@@ -92,7 +99,7 @@ def _parse(document: Any, path: Original, password: str | None) -> ParsedDocumen
     parsed = draft.finish(
         title=_title(metadata, guess),
         metadata={**metadata, "pages": str(count)},
-        warnings=[*warnings, *left_out(looks)],
+        warnings=[*warnings, *remarks(looks)],
     )
     return replace(parsed, scans=tuple(unread_pages(looks)))
 

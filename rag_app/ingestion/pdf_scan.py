@@ -9,7 +9,7 @@ import pypdfium2.raw as pdfium
 from rag_app.errors import NoText
 from rag_app.ingestion.pdf_layout import PageContent
 
-Look = Literal["text", "picture", "drawing", "blank"]
+Look = Literal["text", "picture", "drawing", "blank", "recognised"]
 
 OCR_HINT = "To have it read here, install the OCR extra (scripts/install ocr) and retry."
 _FEW_CHARS = 60  # a stamp or a page number on a scan
@@ -56,6 +56,8 @@ def unread_pages(looks: Sequence[Look]) -> list[int]:
 
 def no_text(looks: Sequence[Look]) -> NoText:
     """The honest reason why nothing could be read, with the pages that OCR might read in `details`."""
+    if "recognised" in looks:
+        return NoText("The pages of the file are pictures, and no letters were found on them.")
     if "picture" in looks:
         message = f"{_named(looks)} of text without a text layer (a scan). {OCR_HINT}"
     elif "drawing" in looks:
@@ -65,9 +67,13 @@ def no_text(looks: Sequence[Look]) -> NoText:
     return NoText(message, scans=unread_pages(looks))
 
 
-def left_out(looks: Sequence[Look]) -> list[str]:
-    """A sentence on the pages that are pictures in a file that has text elsewhere."""
-    return [f"{_named(looks)} without a text layer and left out. {OCR_HINT}"] if "picture" in looks else []
+def remarks(looks: Sequence[Look]) -> list[str]:
+    """Sentences on the pages that are pictures in a file with text: left out, or read by OCR."""
+    found = [f"{_named(looks)} without a text layer and left out. {OCR_HINT}"] if "picture" in looks else []
+    if count := looks.count("recognised"):
+        which = "1 page is a picture, whose" if count == 1 else f"{count:,} pages are pictures, whose"
+        found.append(f"{which} text was recognised by OCR; some letters may be wrong.")
+    return found
 
 
 def _named(looks: Sequence[Look]) -> str:

@@ -21,6 +21,7 @@ from rag_app.errors import (
     StorageFull,
     UnsupportedType,
 )
+from rag_app.ingestion import scans
 from rag_app.ingestion.cutting import cut_by, kept_reading
 from rag_app.ingestion.edit_rows import Edited, EditsChanged, edited, edits_of
 from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
@@ -229,12 +230,14 @@ async def _parse(workshop: Workshop, claimed: Claimed) -> ParsedDocument:
         path = await workshop.files.local_path(claimed.original_key)
     except NotFound as problem:
         raise DocumentFailed(problem.message) from problem
-    parsed = await workshop.pool.parse(
-        path,
-        filename=claimed.filename,
-        media_type=claimed.media_type or None,
-        timeout_s=workshop.parse_timeout_s,
-        password=password_of(workshop, claimed),
+
+    async def progress(share: float) -> None:
+        await _note(workshop, claimed, "recognising", 0.1 + 0.35 * share)
+
+    password = password_of(workshop, claimed)
+    timeout_s = workshop.parse_timeout_s
+    parsed = await scans.read(
+        workshop.pool, scans.Wanted(path, claimed.filename, claimed.media_type or None, password, timeout_s), progress
     )
     if claimed.kind == "page":
         return parsed if parsed.title else replace(parsed, title=claimed.title)

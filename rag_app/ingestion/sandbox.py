@@ -7,13 +7,14 @@ import os
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rag_app.errors import DocumentFailed, NotReady, ParserCrashed, ParserMemory, ParserTimeout
-from rag_app.ingestion.parsed import ParsedDocument
-from rag_app.ingestion.parsed_wire import document, raise_refusal
+from rag_app.ingestion.parsed import ParsedDocument, RecognisedPage
+from rag_app.ingestion.parsed_wire import document, raise_refusal, recognised_page
 
 MAX_MEMORY_BYTES = 1_000_000_000
 _MEMORY_SHARE = 0.25
@@ -31,6 +32,15 @@ _ROOT = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONHOME", "TZ")
 
 
+@dataclass(frozen=True, slots=True)
+class Aids:
+    """What helps to read a file: its password, and what was recognised on pages that are pictures."""
+
+    password: str | None = field(default=None, repr=False)
+    recognised: Mapping[int, RecognisedPage] = field(default_factory=dict)
+
+
+_NO_AIDS = Aids()
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -49,6 +59,8 @@ class ParserPool:
         self._idle: list[_Child] = []
         self._reaper: asyncio.Task[None] | None = None
         self._closed = False
+        self._kind: tuple[str, ...] = ()
+        self._readers: ParserPool | None = None
 
     async def __aenter__(self) -> "ParserPool":
         return self
@@ -63,15 +75,30 @@ class ParserPool:
         filename: str,
         media_type: str | None = None,
         timeout_s: float = 60,
-        password: str | None = None,
+        aids: Aids = _NO_AIDS,
     ) -> ParsedDocument:
         """Like `parse.parse`, in a child. Raises its errors, and ParserTimeout, ParserMemory or ParserCrashed.
 
         A crash is tried once more in a fresh child if the child had read other files before: they may be to blame.
         A child that somebody else ended says nothing about the file, so a fresh one reads it.
         """
-        request = {"path": str(path.resolve()), "filename": filename, "media_type": media_type, "password": password}
-        return document(await self._answer({"do": "parse", **request}, timeout_s))
+        request: dict[str, Any] = {"path": str(path.resolve()), "filename": filename, "media_type": media_type}
+        recognised = {str(number): asdict(page) for number, page in aids.recognised.items()}
+        request |= {"do": "parse", "password": aids.password, "recognised": recognised}
+        return document(await self._answer(request, timeout_s))
+
+    async def recognise(self, path: Path, *, page: int, password: str | None, timeout_s: float) -> RecognisedPage:
+        """The letters on the picture of a PDF page, read in a child of its own kind; one page at a time.
+
+        Raises like `parse`. The OCR extra must be installed.
+        """
+        if self._readers is None:
+            self._readers = ParserPool(1, memory_bytes=self._memory_bytes, idle_s=self._idle_s)
+            self._readers._kind = ("ocr",)
+        request = {"do": "recognise", "path": str(path.resolve()), "page": page, "password": password}
+        answer = await self._readers._answer(request, timeout_s)
+        raise_refusal(answer)
+        return recognised_page(answer)
 
     @contextlib.asynccontextmanager
     async def session(self, *, timeout_s: float) -> AsyncIterator[Ask]:
@@ -112,6 +139,8 @@ class ParserPool:
     async def close(self) -> None:
         """End all idle children; children at work end with their request."""
         self._closed = True
+        if self._readers is not None:
+            await self._readers.close()
         if self._reaper is not None:
             self._reaper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -134,7 +163,7 @@ class ParserPool:
         return await self._start()
 
     async def _start(self) -> "_Child":
-        return await _Child.start(self._memory_bytes)
+        return await _Child.start(self._memory_bytes, self._kind)
 
     async def _ask(self, child: "_Child", request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         async with self._lent(child):
@@ -192,7 +221,7 @@ class _Child:
         self.idle_since = 0.0
 
     @classmethod
-    async def start(cls, memory_bytes: int) -> "_Child":
+    async def start(cls, memory_bytes: int, kind: Sequence[str]) -> "_Child":
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         # One thread per library: the pool is the parallelism, and arenas of idle threads cost memory.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
@@ -200,7 +229,7 @@ class _Child:
         if os.getpid() == 1:
             environment["RAG_PARSER_PARENT"] = "1"
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rag_app.ingestion.parser_child", str(memory_bytes),
+            sys.executable, "-m", "rag_app.ingestion.parser_child", str(memory_bytes), *kind,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             env=environment, cwd="/",
         )  # fmt: skip

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.database.migration import newest_revision
 from rag_app.errors import RagError
+from rag_app.ingestion.recognition import is_installed
 from rag_app.jobs.queue import live_workers, waiting_jobs
 from rag_app.providers.credentials import route_to
 from rag_app.providers.embeddings import is_local
@@ -45,6 +46,7 @@ async def examine(context: Context) -> AsyncIterator[Finding]:
         yield await _workers(session)
         yield await _documents(session)
     yield await _disk(context)
+    yield _ocr()
     yield _address(context)
     for name in context.settings.without_effect:
         yield Finding("settings", "warning", f"{name} has no effect yet; leave it empty")
@@ -109,6 +111,12 @@ async def _disk(context: Context) -> Finding:
     if free < LEAST_FREE_BYTES:
         return Finding("disk", "warning", f"{shown}: make room, or uploads will be refused")
     return Finding("disk", "ok", shown)
+
+
+def _ocr() -> Finding:
+    if is_installed():
+        return Finding("ocr", "ok", "installed: scanned pages are read")
+    return Finding("ocr", "ok", "not installed (optional): scanned pages are named and left out; scripts/install ocr")
 
 
 def _address(context: Context) -> Finding:
