@@ -3,7 +3,7 @@
 import reflex as rx
 
 from rag_app.components.browser import Dialog
-from rag_app.components.furniture import button, empty
+from rag_app.components.furniture import button
 from rag_app.state.source_rows import DiffPart, DiffRow
 
 
@@ -30,7 +30,7 @@ def differences_dialog(state: type[rx.State]) -> rx.Component:
         rx.cond(
             state.diff.length() > 0,
             rx.el.div(rx.foreach(state.diff, hunk), class_name="stack tight scroll-y", tab_index=0),
-            empty("No difference", "The words of both texts are the same.", sign="equal"),
+            rx.el.p("The words are the same; only what is not read has changed."),
         ),
         rx.el.div(button("Close", on_click=state.close_diff, auto_focus=True), class_name="dialog-actions"),
         open=state.diff_open,

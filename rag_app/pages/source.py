@@ -2,7 +2,7 @@
 
 import reflex as rx
 
-from rag_app.components.browser import Age, Dialog, Tabs, Ticker
+from rag_app.components.browser import Age, Tabs, Ticker
 from rag_app.components.dialogs import form_dialog
 from rag_app.components.furniture import (
     badge,
@@ -20,10 +20,11 @@ from rag_app.components.furniture import (
     table,
     text_input,
 )
+from rag_app.pages.differences import differences_dialog
 from rag_app.pages.frame import Page, framed
 from rag_app.pages.source_form import limit_fields, schedule_fields
 from rag_app.state.source import SourceState
-from rag_app.state.source_rows import DiffPart, DiffRow, RunRow, SourcePageRow
+from rag_app.state.source_rows import RunRow, SourcePageRow
 
 PAGE_HEADS = [("Page", ""), ("State", ""), ("Changed", ""), ("", "right")]
 RUN_HEADS = [("Run", ""), ("When", ""), ("What it found", "")]
@@ -179,19 +180,6 @@ def _runs() -> rx.Component:
     )
 
 
-def _part(part: DiffPart) -> rx.Component:
-    return rx.match(
-        part.kind,
-        ("added", rx.el.ins(part.text)),
-        ("removed", rx.el.del_(part.text)),
-        rx.el.span(part.text),
-    )
-
-
-def _hunk(row: DiffRow) -> rx.Component:
-    return rx.el.div(rx.foreach(row.parts, _part), class_name="diff", dir="auto")
-
-
 def _dialogs() -> rx.Component:
     state = SourceState
     return rx.fragment(
@@ -210,21 +198,7 @@ def _dialogs() -> rx.Component:
             on_close=state.close_form,
             wrong=state.form_problem,
         ),
-        Dialog.create(
-            rx.el.h2("What changed"),
-            rx.el.p(state.diff_title, class_name="muted"),
-            rx.el.p(state.diff_note, class_name="small muted num"),
-            rx.cond(
-                state.diff.length() > 0,
-                rx.el.div(rx.foreach(state.diff, _hunk), class_name="stack tight scroll-y", tab_index=0),
-                rx.el.p("The words are the same; only what is not read has changed."),
-            ),
-            rx.el.div(button("Close", on_click=state.close_diff, auto_focus=True), class_name="dialog-actions"),
-            open=state.diff_open,
-            label="What changed",
-            wide=True,
-            on_close=state.close_diff,
-        ),
+        differences_dialog(state),
     )
 
 
