@@ -10,7 +10,7 @@ import bench
 GROUPS: dict[str, tuple[str, ...]] = {
     "quality": ("quality", "answers", "calibrate", "two_parts"),
     "speed": ("speed", "start", "ingest", "crawl", "parse", "search_speed", "first_token", "dependencies"),
-    "faults": ("faults", "robust", "anchors", "fresh"),
+    "faults": ("faults", "robust", "anchors", "switch", "fresh"),
     "attacks": ("attacks",),
 }
 

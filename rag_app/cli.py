@@ -18,6 +18,8 @@ from rag_app.telemetry import configure_logging, log
 
 if TYPE_CHECKING:  # a start must stay quick: services are imported by the command that needs them
     from rag_app.services.context import Context
+    from rag_app.services.index_estimate import Estimate
+    from rag_app.services.knowledge import KnowledgeBaseCard
     from rag_app.services.permissions import Actor
 
 app = typer.Typer(
@@ -216,6 +218,44 @@ def ask(
 
 
 @app.command()
+def reindex(
+    kb: Annotated[str, typer.Option(help="name of the knowledge base")],
+    model: Annotated[str, typer.Option(help="embedding model; none = as it is")] = "",
+    passage_tokens: Annotated[int, typer.Option(help="wanted size of a passage; 0 = as it is")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would take")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="show progress until the new index is in use")] = False,
+) -> None:
+    """Search a knowledge base with another embedding model or passage size; the old index is kept for two weeks."""
+
+    async def work(settings: Settings) -> None:
+        from rag_app.services.index_estimate import estimate_index
+        from rag_app.services.index_watch import watch_index
+        from rag_app.services.indexes import NewIndex, start_index
+        from rag_app.worker import working_if_nobody_does
+
+        new = NewIndex(model or None, passage_tokens or None, auto_flip=True)
+        async with _context(settings) as context, working_if_nobody_does(context, wanted=wait and not dry_run):
+            actor = await _operator(context)
+            base_id = (await _base(context, actor, kb)).id
+            typer.echo(_expected(await estimate_index(context, actor, base_id, new)))
+            if dry_run:
+                return
+            begun = await start_index(context, actor, base_id, new)
+            if wait:
+                await watch_index(context, actor, base_id, begun.id, say=typer.echo)
+                typer.echo("The new index is in use.")
+
+    _run(work)
+
+
+def _expected(found: "Estimate") -> str:
+    price = "not known" if found.cost_microusd is None else f"${found.cost_microusd / 1_000_000:.4f}"
+    time_s = "not known" if found.seconds is None else f"{found.seconds:.0f} s"
+    head = f"{found.passages:,} passages, about {found.tokens:,} tokens, price {price}, time {time_s}"
+    return "\n".join([head, *(f"  {note}" for note in found.notes)])
+
+
+@app.command()
 def doctor() -> None:
     """Look at everything the server depends on; exit 1 if something failed."""
 
@@ -241,17 +281,22 @@ async def _operator(context: "Context") -> "Actor":
 
 async def _bot_id(context: "Context", actor: "Actor", *, kb: str, bot: str) -> Any:
     from rag_app.services.bots import find_bot, implicit_bot
-    from rag_app.services.knowledge import find_knowledge_base
 
     if bot:
         found = await find_bot(context, actor, bot)
         if found is None:
             raise NotFound(f"There is no bot called “{bot}”.")
         return found.id
+    return (await implicit_bot(context, actor, (await _base(context, actor, kb)).id)).id
+
+
+async def _base(context: "Context", actor: "Actor", kb: str) -> "KnowledgeBaseCard":
+    from rag_app.services.knowledge import find_knowledge_base
+
     base = await find_knowledge_base(context, actor, kb)
     if base is None:
         raise NotFound(f"There is no knowledge base called “{kb}”.")
-    return (await implicit_bot(context, actor, base.id)).id
+    return base
 
 
 def _ended(data: dict[str, Any]) -> RagError:

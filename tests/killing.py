@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -40,14 +40,15 @@ def wait_until(
 class Product:
     """One `python -m rag_app up` on a data folder and a port of its own."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = folder / "data"
         self.port = port
         self.key = ""
         self._log = folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         kept = {name: value for name, value in os.environ.items() if not name.startswith("RAG_")}
-        self._environment = {**kept, "RAG_DATA_DIR": str(self.data_dir), "RAG_PORT": str(port), "RAG_DRAIN_S": "1"}
+        own = {"RAG_DATA_DIR": str(self.data_dir), "RAG_PORT": str(port), "RAG_DRAIN_S": "1"}
+        self._environment = {**kept, **own, **(settings or {})}
 
     @property
     def said(self) -> str:
