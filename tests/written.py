@@ -35,7 +35,7 @@ _NAMESPACES = " ".join(
 )  # fmt: skip
 
 
-def open_document(kind: str, body: str, *, styles: str = "", title: str = "") -> bytes:
+def open_document(kind: str, body: str, *, styles: str = "", title: str = "", manifest: str = "") -> bytes:
     """An OpenDocument file; `kind` is text, spreadsheet or presentation, `body` the XML inside of it."""
     content = (
         f"<office:document-content {_NAMESPACES}><office:automatic-styles>{styles}</office:automatic-styles>"
@@ -50,7 +50,18 @@ def open_document(kind: str, body: str, *, styles: str = "", title: str = "") ->
         package.writestr("mimetype", f"application/vnd.oasis.opendocument.{kind}")
         package.writestr("content.xml", content)
         package.writestr("meta.xml", meta)
+        package.writestr("META-INF/manifest.xml", manifest or _manifest(kind))
     return file.getvalue()
+
+
+def _manifest(kind: str) -> str:
+    entries = "".join(
+        f'<m:file-entry m:full-path="{path}" m:media-type="{media_type}"/>'
+        for path, media_type in (
+            ("/", f"application/vnd.oasis.opendocument.{kind}"), ("content.xml", "text/xml"), ("meta.xml", "text/xml")
+        )
+    )  # fmt: skip
+    return f'<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">{entries}</m:manifest>'
 
 
 def _joined(part: Part) -> str:

@@ -1,13 +1,25 @@
 """One document: how it was read, and how it was cut."""
 
 import re
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import reflex as rx
 
 from rag_app.errors import Conflict
 from rag_app.retrieval.places import described
-from rag_app.services.documents import BlockRange, DocumentText, document_passages, document_text, get_document
+from rag_app.services.documents import (
+    BlockRange,
+    DocumentCard,
+    DocumentFilter,
+    DocumentText,
+    PlaceRange,
+    document_passages,
+    document_text,
+    get_document,
+    list_documents,
+)
+from rag_app.services.paging import PageRequest
 from rag_app.state.documents import document_row
 from rag_app.state.rows import CutRow, DocumentRow, ReadBlock
 from rag_app.state.session import SessionState
@@ -17,6 +29,7 @@ from rag_app.state.wording import counted
 # A websocket message has its limits, and so has a reader: the rest is in the original.
 MOST_CHARS = 300_000
 MOST_CUTS = 600
+MOST_MEMBERS = 200
 TABS = ("read", "cut", "history")
 _RULE = re.compile(r":?-+:?")
 _PIPE = re.compile(r"(?<!\\)\|")
@@ -36,6 +49,9 @@ class DocumentState(SessionState):
     missing: str = ""
     cut_short: bool = False
     original_url: str = ""
+    remarks: list[str] = []
+    members: list[DocumentRow] = []
+    archive_id: str = ""
 
     @rx.event
     async def load(self) -> None:
@@ -48,7 +64,7 @@ class DocumentState(SessionState):
     @rx.event
     async def refresh(self) -> None:
         """Read again while the document is on its way."""
-        if self.row.busy and self._segment(0) == "documents":
+        if (self.row.busy or self.row.asks_password) and self._segment(0) == "documents":
             await self._read()
 
     async def _read(self) -> None:
@@ -62,8 +78,19 @@ class DocumentState(SessionState):
             facts.append(counted(card.pages, "page") if card.pages else "")
             facts.append(counted(card.passages, "passage") if card.status == "ready" else "")
             self.facts = " · ".join(fact for fact in facts if fact and fact != "–")
+            self.remarks = list(card.warnings)
+            self.archive_id = str(card.parent_id or "")
+            self.members = await self._members(card) if self.row.is_archive else []
             await self._read_content(document_id)
             self.loaded = True
+
+    async def _members(self, card: DocumentCard) -> list[DocumentRow]:
+        """What an archive was unpacked into, as far as a page can show it."""
+        wanted, page = DocumentFilter(parent_id=card.id), PageRequest(limit=MOST_MEMBERS)
+        found = await list_documents(
+            surroundings(), await self._actor(), card.knowledge_base_id, wanted=wanted, page=page
+        )
+        return [document_row(each) for each in found.items]
 
     async def _read_content(self, document_id: UUID) -> None:
         context, actor = surroundings(), await self._actor()
@@ -121,14 +148,24 @@ def pipe_cells(line: str) -> list[str] | None:
 def read_blocks(found: DocumentText) -> tuple[list[ReadBlock], bool]:
     """The text as blocks with page breaks between them, and whether it was cut short."""
     shown: list[ReadBlock] = []
-    waiting = sorted(found.pages, key=lambda page: page.char_from)
+    waiting = sorted([*((page.char_from, f"Page {page.page}") for page in found.pages), *_starts(found.places)])
     for block in found.blocks:
         if block.char_from >= MOST_CHARS:
             return shown, True
-        while waiting and waiting[0].char_from <= block.char_from:
-            shown.append(ReadBlock("page", f"Page {waiting.pop(0).page}"))
+        while waiting and waiting[0][0] <= block.char_from:
+            shown.append(ReadBlock("page", waiting.pop(0)[1]))
         shown.append(read_block(block, found.text[block.char_from : block.char_to]))
     if not found.blocks and found.text:
         shown.append(ReadBlock("paragraph", found.text[:MOST_CHARS]))
-    shown.extend(ReadBlock("page", f"Page {page.page}") for page in waiting)
+    shown.extend(ReadBlock("page", name) for _, name in waiting)
     return shown, False
+
+
+def _starts(places: Sequence[PlaceRange]) -> Iterator[tuple[int, str]]:
+    """Where another slide or part begins, and what it is called. Sheets have headings, times stand with passages."""
+    before = ""
+    for span in places:
+        name = described({key: span.place[key] for key in ("part", "slide", "page") if key in span.place})
+        if name and name != before:
+            yield span.char_from, name[:1].upper() + name[1:]
+        before = name
