@@ -148,8 +148,13 @@ def changed_part(before: str, after: str) -> tuple[int, int, str]:
     most = min(len(before), len(after)) - start
     while end < most and before[len(before) - 1 - end] == after[len(after) - 1 - end]:
         end += 1
-    while start and not before[start - 1].isspace():
+    while not (_is_edge(before, start) and _is_edge(after, start)):
         start -= 1
-    while end and not before[len(before) - end].isspace():
+    while not (_is_edge(before, len(before) - end) and _is_edge(after, len(after) - end)):
         end -= 1
     return start, len(before) - end, after[start : len(after) - end]
+
+
+def _is_edge(text: str, place: int) -> bool:
+    """Whether no word reaches over this place."""
+    return place in (0, len(text)) or text[place - 1].isspace() or text[place].isspace()

@@ -123,7 +123,11 @@ def corrected(passage: StoredPassage, words: str) -> NewEdit:
     if not after:
         raise InvalidInput("To take the passage out, hide it.")
     start, end, text = changed_part(passage.text, after)
-    low, high = whole_sentences(passage.text, start, max(end, min(start + 1, len(passage.text))))
+    touched = min(start, len(passage.text) - 1)
+    while touched and start == end and passage.text[touched].isspace():
+        touched -= 1  # words that were put in go with the sentence before them
+    low, high = whole_sentences(passage.text, touched, max(end, touched + 1))
+    high = max(high, end)
     text = f"{passage.text[low:start]}{text}{passage.text[end:high]}".strip()
     kind = NewEdit("correct", passage.char_from + low, passage.char_from + high, text)
     return kind if text else NewEdit("hide", passage.char_from + low, passage.char_from + high)
