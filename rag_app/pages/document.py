@@ -6,6 +6,7 @@ from rag_app.components.browser import Tabs, Ticker
 from rag_app.components.furniture import badge, box, empty, icon, link_button, page_head, problem, skeleton, tab
 from rag_app.pages.document_edits import edit_forms, edit_marks, note_origin_box, passage_actions
 from rag_app.pages.document_history import history_tab
+from rag_app.pages.document_remarks import members, remarks
 from rag_app.pages.frame import Page, framed
 from rag_app.state.document import DocumentState
 from rag_app.state.edits import EditsState
@@ -122,23 +123,34 @@ def content() -> rx.Component:
                     rx.fragment(),
                 ),
                 problem(row.error),
-                Tabs.create(
-                    tab("How it was read", chosen=DocumentState.tab == "read", on_click=DocumentState.show_tab("read")),
-                    tab("How it was cut", chosen=DocumentState.tab == "cut", on_click=DocumentState.show_tab("cut")),
-                    tab(
-                        "History",
-                        chosen=DocumentState.tab == "history",
-                        on_click=[DocumentState.show_tab("history"), HistoryState.load],
-                    ),
-                    label="Views of this document",
-                ),
-                note_origin_box(),
-                rx.match(DocumentState.tab, ("cut", _cuts()), ("history", history_tab()), _read()),
+                remarks(),
+                rx.cond(row.is_archive, members(), _tabs()),
+                rx.cond(row.is_archive, rx.fragment(), _views()),
             ),
             rx.cond(DocumentState.missing == "", skeleton(8), rx.fragment()),
         ),
-        rx.cond(row.busy, Ticker.create(every=1500, on_tick=DocumentState.refresh), rx.fragment()),
+        rx.cond(row.busy | row.asks_password, Ticker.create(every=1500, on_tick=DocumentState.refresh), rx.fragment()),
         here="knowledge",
+    )
+
+
+def _tabs() -> rx.Component:
+    return Tabs.create(
+        tab("How it was read", chosen=DocumentState.tab == "read", on_click=DocumentState.show_tab("read")),
+        tab("How it was cut", chosen=DocumentState.tab == "cut", on_click=DocumentState.show_tab("cut")),
+        tab(
+            "History",
+            chosen=DocumentState.tab == "history",
+            on_click=[DocumentState.show_tab("history"), HistoryState.load],
+        ),
+        label="Views of this document",
+    )
+
+
+def _views() -> rx.Component:
+    return rx.fragment(
+        note_origin_box(),
+        rx.match(DocumentState.tab, ("cut", _cuts()), ("history", history_tab()), _read()),
     )
 
 

@@ -28,6 +28,7 @@ from rag_app.pages.knowledge_settings import settings_tab
 from rag_app.pages.notes import conflicts_tab, notes_tab
 from rag_app.pages.retrieval import retrieval_tab
 from rag_app.pages.sources import sources_tab
+from rag_app.pages.unlock import unlock_dialog
 from rag_app.state.documents import DocumentsState
 from rag_app.state.index_settings import IndexSettingsState
 from rag_app.state.knowledge_settings import KnowledgeSettingsState
@@ -35,6 +36,7 @@ from rag_app.state.notes import NotesState
 from rag_app.state.retrieval import RetrievalState
 from rag_app.state.rows import DocumentRow
 from rag_app.state.sources import SourcesState
+from rag_app.state.unlock import UnlockState
 
 HEADS = [
     ("Document", ""),
@@ -67,7 +69,12 @@ def _status(row: DocumentRow) -> rx.Component:
 def _actions(row: DocumentRow) -> rx.Component:
     return rx.el.div(
         rx.cond(
-            row.can_retry & DocumentsState.may_edit,
+            row.asks_password & DocumentsState.may_edit,
+            sign_button("key_round", "Enter the password", on_click=UnlockState.ask(row.id)),
+            rx.fragment(),
+        ),
+        rx.cond(
+            row.can_retry & ~row.asks_password & DocumentsState.may_edit,
             sign_button("rotate_cw", "Retry", on_click=DocumentsState.retry(row.id)),
             rx.fragment(),
         ),
@@ -100,6 +107,7 @@ def _row(row: DocumentRow) -> rx.Component:
             rx.cond(
                 row.error != "", rx.el.p(row.error, class_name="small", style={"color": "var(--bad)"}), rx.fragment()
             ),
+            rx.cond(row.note != "", rx.el.p(row.note, class_name="small muted"), rx.fragment()),
             style={"max_width": "420px"},
         ),
         rx.el.td(_status(row)),
@@ -180,6 +188,7 @@ def _adding() -> rx.Component:
 
 def _dialogs() -> rx.Component:
     return rx.fragment(
+        unlock_dialog(),
         form_dialog(
             "Paste text",
             field("Title", text_input("title", max_length=300), hint="Optional; otherwise the first line."),
@@ -207,7 +216,13 @@ def _dialogs() -> rx.Component:
         confirm_dialog(
             "Delete this document?",
             rx.fragment(
-                "“", DocumentsState.doomed_title, "” is removed with its passages and is gone from search at once."
+                "“",
+                DocumentsState.doomed_title,
+                rx.cond(
+                    DocumentsState.doomed_archive,
+                    "” is removed with all documents that were unpacked from it; they are gone from search at once.",
+                    "” is removed with its passages and is gone from search at once.",
+                ),
             ),
             opened=DocumentsState.doomed_id != "",
             on_yes=DocumentsState.delete,

@@ -1,12 +1,14 @@
 """The documents of one knowledge base, live: list, add text and addresses, retry, delete."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import reflex as rx
 
 from rag_app.errors import InvalidInput, RagError
-from rag_app.services.acceptance import Accepted
+from rag_app.services.acceptance import ARCHIVE, Accepted
 from rag_app.services.documents import (
+    ASKING_FOR_A_PASSWORD,
     DocumentCard,
     DocumentFilter,
     delete_document,
@@ -29,6 +31,8 @@ STATUSES = ("queued", "working", "ready", "failed")
 PHASES = {
     "fetching": "fetching",
     "reading": "reading",
+    "unpacking": "unpacking",
+    "recognising": "reading pictures of text",
     "cutting": "cutting into passages",
     "embedding": "embedding",
     "publishing": "publishing",
@@ -56,6 +60,7 @@ class DocumentsState(SessionState):
     form_problem: str = ""
     doomed_id: str = ""
     doomed_title: str = ""
+    doomed_archive: bool = False
     upload_url: str = ""
     max_mb: int = 100
     _limit: int = AT_ONCE
@@ -183,6 +188,7 @@ class DocumentsState(SessionState):
         """Ask before a document is deleted."""
         row = next((row for row in self.rows if row.id == document_id), None)
         self.doomed_id, self.doomed_title = (row.id, row.title) if row else ("", "")
+        self.doomed_archive = row is not None and row.is_archive
 
     @rx.event
     def keep(self) -> None:
@@ -197,6 +203,12 @@ class DocumentsState(SessionState):
             await delete_document(surroundings(), await self._actor(), as_id(doomed))
             self._say(f"“{self.doomed_title}” was deleted and is gone from search.")
             await self._read()
+
+
+def note_of(warnings: Sequence[str]) -> str:
+    """The first of the sentences on a document, and that there are more."""
+    more = f" {len(warnings) - 1} more remarks on its page." if len(warnings) > 2 else " One more remark on its page."
+    return (warnings[0] + (more if len(warnings) > 1 else "")) if warnings else ""
 
 
 def document_row(card: DocumentCard) -> DocumentRow:
@@ -229,4 +241,7 @@ def document_row(card: DocumentCard) -> DocumentRow:
         can_retry=status == "failed",
         has_original=card.has_original,
         url=card.url or "",
+        asks_password=error is not None and error.code in ASKING_FOR_A_PASSWORD,
+        is_archive=card.kind == ARCHIVE,
+        note=note_of(card.warnings) if status == "ready" else "",
     )

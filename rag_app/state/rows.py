@@ -65,6 +65,9 @@ class DocumentRow:
     can_retry: bool
     has_original: bool
     url: str
+    asks_password: bool = False
+    is_archive: bool = False
+    note: str = ""  # what else there is to say of a document that is ready
 
 
 @dataclass
