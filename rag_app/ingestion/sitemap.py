@@ -48,8 +48,11 @@ def read_feed(content: bytes) -> AddressList:
 
     Raises DamagedFile when it is not a feed.
     """
+    content = unpacked(content)
+    if not is_feed(content):
+        raise DamagedFile("This is not a feed: neither RSS nor Atom.")
     pages: list[str] = []
-    for element in _elements(unpacked(content), {"item", "entry"}):
+    for element in _elements(content, {"item", "entry"}):
         place = _entry_link(element)
         if place and len(pages) < MOST_ADDRESSES:
             pages.append(place.strip())

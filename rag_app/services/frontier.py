@@ -289,8 +289,9 @@ _NOTHING: dict[str, Any] = {
 async def lead_on(session: AsyncSession, run: Run, visits: Sequence[Visit]) -> tuple[int, bool]:
     """Add what the visited pages lead to; how many are new to this run, and whether a limit left some out."""
     by_depth: dict[int, dict[str, None]] = {}
+    follows = run.kind == "website" and run.settings.discover != "sitemap"
     for visit in visits:
-        targets: Sequence[str] = [visit.target] if visit.target else visit.links if run.kind == "website" else ()
+        targets: Sequence[str] = [visit.target] if visit.target else visit.links if follows else ()
         depth = visit.page.depth + (0 if visit.target else 1)
         if depth <= run.settings.max_depth:
             by_depth.setdefault(depth, {}).update(dict.fromkeys(targets))

@@ -1,26 +1,15 @@
 """Websites from the address to the search: what is visited, what is left alone, what is removed."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from uuid import UUID
+from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
 
-from rag_app.egress import Egress, Rules
-from rag_app.ingestion.pipeline import Workshop
 from rag_app.services.context import Context
-from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base
 from rag_app.services.paging import PageRequest
-from rag_app.services.permissions import Actor
-from rag_app.services.search import Query, search_knowledge_base
-from rag_app.services.source_runs import RunCard, get_run, list_runs, start_run
-from rag_app.services.sources import NewSource, SourceCard, create_source
+from rag_app.services.source_runs import list_runs
+from tests.crawler import Crawler, figures, open_crawler
 from tests.site import Answer, Site
-from tests.workspaces import make_actor, open_workshop, work_off
-
-FAST = {"pages_per_second": 50.0}
 
 
 @pytest.fixture
@@ -30,59 +19,11 @@ def site() -> Iterator[Site]:
         yield made
 
 
-@dataclass
-class Crawler:
-    """A knowledge base with a workshop that may reach the site."""
-
-    context: Context
-    workshop: Workshop
-    actor: Actor
-    base: UUID
-    parsed: int = 0
-
-    async def add(self, kind: str, address: str, **settings: object) -> SourceCard:
-        """A new source."""
-        new = NewSource(kind, address, settings={**FAST, **settings})  # type: ignore[arg-type]  # named by the test
-        return await create_source(self.context, self.actor, self.base, new)
-
-    async def run(self, source: SourceCard, *, confirmed: bool = False) -> RunCard:
-        """Run a source to its end, with all that follows from it."""
-        started = await start_run(self.context, self.actor, source.id, may_retire_many=confirmed)
-        await work_off(self.context, self.workshop)
-        return await get_run(self.context, self.actor, started.id)
-
-    async def count(self, statement: str) -> int:
-        """A figure of the database."""
-        async with self.context.transaction() as session:
-            return int((await session.execute(text(statement))).scalar_one())
-
-    async def documents(self) -> list[str]:
-        """The addresses of all live documents."""
-        async with self.context.transaction() as session:
-            statement = "SELECT coalesce(url, external_id) FROM documents WHERE deleted_at IS NULL ORDER BY 1"
-            return list((await session.execute(text(statement))).scalars())
-
-    async def finds(self, words: str) -> list[str]:
-        """The texts that are found."""
-        found = await search_knowledge_base(self.context, self.actor, self.base, Query(words))
-        return [passage.text for passage in found.passages]
-
-
 @pytest.fixture
 async def crawler(context: Context, site: Site) -> AsyncIterator[Crawler]:
     """A crawler that may reach the site."""
-    async with opened(context, site) as made:
+    async with open_crawler(context, site) as made:
         yield made
-
-
-@asynccontextmanager
-async def opened(context: Context, site: Site) -> AsyncIterator[Crawler]:
-    allowed = replace(context, settings=context.settings.model_copy(update={"allowed_private_hosts": site.host}))
-    actor = await make_actor(allowed)
-    base = await create_knowledge_base(allowed, actor, NewKnowledgeBase("Site"))
-    async with open_workshop(allowed) as workshop:
-        egress = Egress(Rules(frozenset({site.host})))
-        yield Crawler(allowed, replace(workshop, egress=egress), actor, base.id)
 
 
 def small_site(site: Site) -> None:
@@ -91,10 +32,6 @@ def small_site(site: Site) -> None:
     site.put("/docs/salt.html", "Salt is mined in deep caves.", "/docs/", "mailto:a@example.com", "/docs/logo.png")
     site.put("/docs/pepper.html", "Pepper grows on tall vines.", "salt.html", "missing.html")
     site.put("/news.html", "Nothing of this belongs to the handbook.")
-
-
-def figures(run: RunCard) -> tuple[int, int, int, int, int]:
-    return run.added, run.changed, run.unchanged, run.removed, run.failed
 
 
 async def test_a_website_is_read_within_its_folder(crawler: Crawler, site: Site) -> None:
@@ -161,3 +98,94 @@ async def test_a_site_that_is_down_retires_nothing(crawler: Crawler, site: Site)
     run = await crawler.run(source)
     assert (run.status, figures(run)) == ("done", (0, 0, 2, 0, 2))
     assert len(await crawler.documents()) == 3
+
+
+async def test_robots_txt_is_respected(crawler: Crawler, site: Site) -> None:
+    small_site(site)
+    rules = "User-agent: rag_app\nDisallow: /docs/pepper\nSitemap: /map.xml"
+    site.pages["/robots.txt"] = Answer(rules.encode(), media_type="text/plain")
+    source = await crawler.add("website", f"{site.address}/docs/")
+    run = await crawler.run(source)
+    assert (run.status, figures(run), run.skipped) == ("done", (2, 0, 0, 0, 0), 1)
+    assert site.asked["/docs/pepper.html"] == 0
+    site.pages["/robots.txt"] = Answer(b"User-agent: *\nDisallow: /", media_type="text/plain")
+    run = await crawler.run(source)
+    assert run.status == "failed" and run.error and "robots.txt" in run.error.message
+    site.pages["/robots.txt"] = Answer(b"trouble", 503)
+    run = await crawler.run(source)
+    assert run.status == "failed" and run.error and "robots.txt" in run.error.message
+    assert len(await crawler.documents()) == 2
+
+
+async def test_one_page_has_one_document_however_it_is_spelt(crawler: Crawler, site: Site) -> None:
+    site.put("/a/", "Start.", "/a/one", "/a/one/", "/a/moved", "/a/two?sort=1", "/a/two?sort=2", "/a/outside")
+    site.put("/a/one", "The same page.")
+    site.pages["/a/one/"] = site.pages["/a/one"]
+    site.pages["/a/moved"] = Answer(b"", 301, headers={"Location": "/a/new"})
+    site.pages["/a/outside"] = Answer(b"", 302, headers={"Location": "/elsewhere"})
+    site.put("/elsewhere", "Not of this source.")
+    site.put("/a/new", "It stands here now.")
+    two = b'<html><head><link rel="canonical" href="/a/two"></head><body><p>Sorted somehow.</p></body></html>'
+    for each in ("/a/two?sort=1", "/a/two?sort=2", "/a/two"):
+        site.pages[each] = Answer(two)
+    source = await crawler.add("website", f"{site.address}/a/")
+    expected = [f"{site.address}/a/{each}" for each in ("", "new", "two")]
+    for _ in range(2):
+        run = await crawler.run(source)
+        found = await crawler.documents()
+        assert run.status == "done" and [each for each in found if "one" not in each] == expected
+        assert len(found) == 4 and run.removed == 0
+
+
+async def test_pages_are_found_through_sitemaps(crawler: Crawler, site: Site) -> None:
+    small_site(site)
+    site.put("/docs/hidden.html", "No page links here.")
+    site.pages["/sitemap.xml"] = Answer(
+        f"<sitemapindex><sitemap><loc>{site.address}/map.xml</loc></sitemap></sitemapindex>".encode()
+    )
+    names = ("/docs/hidden.html", "/news.html", "/docs/salt.html")
+    listed = "".join(f"<url><loc>{site.address}{name}</loc></url>" for name in names)
+    site.pages["/map.xml"] = Answer(f"<urlset>{listed}</urlset>".encode())
+    run = await crawler.run(await crawler.add("website", f"{site.address}/docs/", discover="sitemap"))
+    assert (run.status, figures(run)) == ("done", (3, 0, 0, 0, 0))
+    assert f"{site.address}/docs/hidden.html" in await crawler.documents()
+
+
+async def test_a_limit_of_pages_retires_nothing_that_was_not_reached(crawler: Crawler, site: Site) -> None:
+    small_site(site)
+    source = await crawler.add("website", f"{site.address}/docs/")
+    await crawler.run(source)
+    limited = await crawler.change(source, {"settings": {"max_pages": 1}})
+    run = await crawler.run(limited)
+    assert (run.status, figures(run), run.is_complete) == ("done", (0, 0, 1, 0, 0), False)
+    assert len(await crawler.documents()) == 3
+
+
+async def test_very_many_vanished_pages_wait_for_a_word(crawler: Crawler, site: Site) -> None:
+    names = [f"/many/{number}" for number in range(24)]
+    site.put("/many/", "All of them.", *names)
+    for name in names:
+        site.put(name, f"This is page {name}.")
+    source = await crawler.add("website", f"{site.address}/many/")
+    assert figures(await crawler.run(source)) == (25, 0, 0, 0, 0)
+    site.put("/many/", "None of them.")
+    run = await crawler.run(source)
+    assert (run.status, figures(run), run.held_back) == ("done", (0, 1, 0, 0, 0), 24)
+    assert len(await crawler.documents()) == 25
+    run = await crawler.run(source, confirmed=True)
+    assert (figures(run), run.held_back) == ((0, 0, 1, 24, 0), 0)
+    assert await crawler.documents() == [f"{site.address}/many/"]
+
+
+async def test_a_private_address_is_not_reached_from_a_page(crawler: Crawler, site: Site) -> None:
+    secret = Site()
+    with secret:
+        secret.put("/docs/canary", "Nobody may read this.")
+        site.put("/docs/", "Links.", f"{secret.address}/docs/canary", "/docs/jump", "file:///etc/passwd")
+        site.pages["/docs/jump"] = Answer(b"", 302, headers={"Location": f"{secret.address}/docs/canary"})
+        site.pages["/sitemap.xml"] = Answer(f"<urlset><url><loc>{secret.address}/docs/x</loc></url></urlset>".encode())
+        run = await crawler.run(await crawler.add("website", f"{site.address}/docs/"))
+        assert (run.status, run.added, run.skipped) == ("done", 1, 1)
+        run = await crawler.run(await crawler.add("feed", f"{site.address}/sitemap.xml"))
+        assert run.status == "failed"
+        assert not secret.asked
