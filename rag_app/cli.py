@@ -256,6 +256,29 @@ def _expected(found: "Estimate") -> str:
 
 
 @app.command()
+def reranker(name: Annotated[str, typer.Argument(help="for example ms-marco-minilm-l6")]) -> None:
+    """Download a reranker that runs on this machine; a bot uses it as local/NAME."""
+
+    async def work(settings: Settings) -> None:
+        from rich.progress import DownloadColumn, Progress, TaskID, TextColumn
+
+        from rag_app.providers.reranker_files import PREFIX, download
+
+        with Progress(TextColumn("{task.description}"), *Progress.get_default_columns(), DownloadColumn()) as shown:
+            lines: dict[str, TaskID] = {}
+
+            def told(file: str, come: int, total: int) -> None:
+                if file not in lines:
+                    lines[file] = shown.add_task(file)
+                shown.update(lines[file], completed=come, total=total or None)
+
+            folder = await download(settings.data_dir, PREFIX + name, told)
+        typer.echo(f"{PREFIX}{name} is ready in {folder}.")
+
+    _run(work)
+
+
+@app.command()
 def doctor() -> None:
     """Look at everything the server depends on; exit 1 if something failed."""
 

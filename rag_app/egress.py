@@ -76,6 +76,7 @@ class Limits:
     max_bytes: int
     timeout_s: float
     allowed_types: Iterable[str] | None = None
+    on_bytes: Callable[[int, int], None] | None = None  # told how many have come, and of how many; 0 = unknown
 
 
 def is_public(address: str | IpAddress) -> bool:
@@ -328,6 +329,8 @@ async def _receive(response: httpx.Response, limits: Limits) -> Fetched:
         body += chunk
         if len(body) > limits.max_bytes:
             raise too_much
+        if limits.on_bytes:
+            limits.on_bytes(len(body), int(declared) if declared.isdigit() else 0)
     return Fetched(str(response.url), response.status_code, dict(response.headers), bytes(body), media_type)
 
 

@@ -12,6 +12,7 @@ from rag_app.chat.listwise import MOST_TOKENS, ranking_request, scores_of
 from rag_app.chat.request import EXTRACTIVE
 from rag_app.chat.trace import ModelCall
 from rag_app.errors import ProviderError, ProviderTimeout
+from rag_app.providers import local_reranker
 from rag_app.providers.completion_types import CompletionRequest
 from rag_app.providers.completions import complete
 from rag_app.providers.credentials import Keyring
@@ -62,6 +63,14 @@ async def reranker_of(
         try:
             if judge:
                 found = await _by_chat(question, texts, settings=settings, keys=keys, call=call)
+            elif local_reranker.is_local(settings.model):
+                found = await local_reranker.rerank(
+                    question,
+                    texts,
+                    model=settings.model,
+                    data_dir=context.settings.data_dir,
+                    timeout_s=settings.timeout_s,
+                )
             else:
                 found = await rerank(
                     question, texts, model=settings.model, credentials=keys, timeout_s=settings.timeout_s

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rag_app.providers import library, local_embedder
+from rag_app.providers import library, local_embedder, local_reranker
 from rag_app.services.context import Context
 from rag_app.services.models import has_provider
 
@@ -15,5 +15,6 @@ async def warm_up(context: Context) -> None:
 
 
 async def cool_down() -> None:
-    """Close connections to providers."""
+    """Close connections to providers, and end local rerankers."""
     await library.close_clients()
+    await local_reranker.close_rerankers()
