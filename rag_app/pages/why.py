@@ -1,5 +1,7 @@
 """/why: how one answer came about, step by step; why a document is missing; other settings tried on it."""
 
+from typing import Any
+
 import reflex as rx
 
 from rag_app.components.furniture import (
@@ -22,10 +24,10 @@ from rag_app.state.why import WhyState
 from rag_app.state.why_rows import SearchRow, TriedRow
 
 
-def _step(title: str, text: str, *content: rx.Component) -> rx.Component:
+def _step(title: str, text: Any, *content: rx.Component) -> rx.Component:
     return rx.el.li(
         rx.el.h2(title),
-        rx.el.p(text, class_name="small muted"),
+        rx.fragment() if isinstance(text, str) and not text else rx.el.p(text, class_name="small muted"),
         *content,
         class_name="why-step stack tight",
     )

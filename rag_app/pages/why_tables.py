@@ -39,7 +39,7 @@ def _candidate(row: CandidateRow) -> rx.Component:
 def candidates_table(row: SearchRow) -> rx.Component:
     """The candidates of one search, best first."""
     heads = [
-        ("#", ""),
+        ("#", "why-n"),
         ("Passage", ""),
         ("Words", ""),
         ("Meaning", ""),
@@ -83,5 +83,5 @@ def _found(row: FoundRow) -> rx.Component:
 
 def trial_table(row: TriedRow) -> rx.Component:
     """The passages that one set of settings finds."""
-    heads = [("#", ""), ("Passage", ""), ("Relevance", ""), ("Change", "")]
+    heads = [("#", "why-n"), ("Passage", ""), ("Relevance", ""), ("Change", "")]
     return table(heads, rx.foreach(row.passages, _found), label="Passages found")

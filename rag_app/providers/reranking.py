@@ -31,9 +31,14 @@ async def rerank(
     circuit = SWITCHBOARD.circuit(("rerank", *route.circuit[1:]))
     if not circuit.admit(now_s()):
         raise left_alone(route, circuit.wait_s(now_s()))
-    litellm = await library()
+    until = now_s() + timeout_s
     try:
         async with asyncio.timeout(timeout_s):
+            litellm = await library()  # the first time this takes seconds, which are not the provider's
+    except TimeoutError as problem:
+        raise too_slow(route, timeout_s, what="rerank the passages").error from problem
+    try:
+        async with asyncio.timeout(max(0.0, until - now_s())):
             answer = await litellm.arerank(
                 query=query,
                 documents=list(texts),
