@@ -5,7 +5,7 @@ import math
 import os
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ class QuestionSet:
     documents: list[dict[str, Any]]  # id, title, text
     questions: list[tuple[str, str]]  # id, text
     relevant: dict[str, dict[str, int]]  # question id -> document id -> grade
+    files: list[Path] = field(default_factory=list)  # instead of documents; a document's id is its file name
 
 
 def data_folder() -> Path:
@@ -32,10 +33,14 @@ _FILES = {
     "claude_docs": ("claude_docs", "queries.jsonl", "qrels.json"),
 }
 SETS = tuple(_FILES)
+FILINGS = "pdf_sec10q"
+MAIN_METRIC = {"scifact": "ndcg@10", "squad": "mrr@10", "claude_docs": "mrr@10", FILINGS: "complete@10"}
 
 
 def load(name: str, *, questions: int | None = None) -> QuestionSet | None:
     """A set by name, with at most that many questions drawn by a fixed seed; None when its files are missing."""
+    if name == FILINGS:
+        return _filings()
     folder, asked, judged = _FILES[name]
     base = data_folder() / folder
     if not (base / asked).is_file():
@@ -45,6 +50,18 @@ def load(name: str, *, questions: int | None = None) -> QuestionSet | None:
     if questions is not None and questions < len(found):
         found = random.Random(1).sample(found, questions)
     return QuestionSet(name, lines(base / "corpus.jsonl"), found, relevant)
+
+
+def _filings() -> QuestionSet | None:
+    """Reports as PDF files; relevant are the files that the answer cites (two questions cite none and are left out)."""
+    base = data_folder() / FILINGS
+    if not (base / "questions.jsonl").is_file():
+        return None
+    rows = [row for row in lines(base / "questions.jsonl") if row["cited_docs"]]
+    relevant = {row["id"]: dict.fromkeys(row["cited_docs"], 1) for row in rows}
+    return QuestionSet(
+        FILINGS, [], [(row["id"], row["text"]) for row in rows], relevant, sorted((base / "pdfs").glob("*.pdf"))
+    )
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -72,6 +89,12 @@ def scores(found: Sequence[str], relevant: Mapping[str, int]) -> dict[str, float
         "recall@5": sum(gain > 0 for gain in gains[:5]) / wanted,
         "mrr@10": 1 / hits[0] if hits else 0.0,
     }
+
+
+def complete(found: Sequence[str], relevant: Mapping[str, int]) -> dict[str, float]:
+    """For documents that are files: whether the first ten passages come from all relevant ones; the share of those."""
+    wanted, there = set(relevant), set(found[:10])
+    return {"complete@10": float(wanted <= there), "files@10": len(wanted & there) / len(wanted)}
 
 
 def _discounted(gains: Sequence[int]) -> float:
