@@ -40,6 +40,7 @@ async def read_passages(
     """Those passages that this person may see and whose documents are not deleted."""
     values: dict[str, Any] = access_values(scope) | {
         "kbs": uuids(target.knowledge_base_id for target in targets),
+        "cuttings": integers(target.cutting_id for target in targets),
         "ids": uuids(ids),
         "asked": integers(question.hashes),
     }
@@ -63,5 +64,7 @@ _READ = f"""
     JOIN documents d ON d.knowledge_base_id = p.knowledge_base_id AND d.id = p.document_id
     LEFT JOIN lexical l ON l.knowledge_base_id = p.knowledge_base_id AND l.passage_id = p.id
     WHERE p.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[])) AND p.id = ANY(CAST(%(ids)s AS uuid[]))
+      AND p.cutting_id = (CAST(%(cuttings)s AS bigint[]))[
+          array_position(CAST(%(kbs)s AS uuid[]), p.knowledge_base_id)]
       AND d.deleted_at IS NULL AND {ACCESS}
 """.encode()  # noqa: S608 -- ACCESS is a constant with bound parameters

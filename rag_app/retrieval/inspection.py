@@ -51,6 +51,7 @@ async def inspect(engine: AsyncEngine, question: str, scope: Scope, *, document_
         values = {
             "kb": target.knowledge_base_id,
             "document": document_id,
+            "cutting": target.cutting_id,
             "question": sparse_literal(analysed),
             "vector": vector,
             "index": target.index_id,
@@ -110,7 +111,7 @@ _BEST = b"""
         LEFT JOIN lexical l ON l.knowledge_base_id = p.knowledge_base_id AND l.passage_id = p.id
         LEFT JOIN embeddings e ON e.knowledge_base_id = p.knowledge_base_id AND e.passage_id = p.id
              AND e.index_id = CAST(%(index)s AS bigint) AND CAST(%(vector)s AS text) IS NOT NULL
-        WHERE p.knowledge_base_id = %(kb)s AND p.document_id = %(document)s
+        WHERE p.knowledge_base_id = %(kb)s AND p.document_id = %(document)s AND p.cutting_id = %(cutting)s
     )
     (SELECT id, bm25, cosine, left(text, 600), heading, passages FROM scored ORDER BY bm25 DESC, id LIMIT 1)
     UNION ALL

@@ -65,8 +65,7 @@ _SEARCH = """
     SELECT l.passage_id, l.weights <#> CAST(%(question)s AS sparsevec) AS distance
     FROM lexical l
     WHERE l.terms && CAST(%(essential)s AS integer[]) AND l.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[]))
-      AND l.cutting_id = (CAST(%(cuttings)s AS bigint[]))[
-          array_position(CAST(%(kbs)s AS uuid[]), l.knowledge_base_id)] {filter}
+      AND l.cutting_id = ANY(CAST(%(cuttings)s AS bigint[])) {filter}
     ORDER BY distance, l.passage_id LIMIT %(limit)s
 """
 _PLAIN = _SEARCH.format(filter="").encode()

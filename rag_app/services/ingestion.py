@@ -10,6 +10,7 @@ from rag_app.ingestion.store import remove_versions
 from rag_app.jobs.claims import ALIVE
 from rag_app.jobs.queue import SILENT_S
 from rag_app.retrieval.dense import build_hnsw, drop_hnsw, indexes_that_want_hnsw, orphaned_hnsw
+from rag_app.retrieval.partitions import drop_partition, orphaned_partitions
 from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
 from rag_app.services.acceptance import INGEST, PRIORITY_PAGES
 from rag_app.services.context import Context
@@ -142,6 +143,9 @@ async def tend_vector_indexes(context: Context) -> None:
     async with context.transaction() as session:
         connection = await session.connection()
         wanted, orphaned = await indexes_that_want_hnsw(connection), await orphaned_hnsw(connection)
+        tables = await orphaned_partitions(connection)
+    for index_id in tables:
+        await drop_partition(context.engine, index_id=index_id)
     for index_id in orphaned:
         await drop_hnsw(context.engine, index_id=index_id)
     for index_id, dimensions in wanted:

@@ -10,19 +10,26 @@ import pytest
 from sqlalchemy import text
 
 from rag_app.database.engine import without_driver
-from rag_app.errors import Busy, Conflict, InvalidInput, ProviderError
+from rag_app.errors import Busy, Conflict, InvalidInput, ProviderError, StorageFull
 from rag_app.ingestion import build, index_rows
 from rag_app.providers.circuit import SWITCHBOARD
 from rag_app.providers.library import close_clients
 from rag_app.retrieval.passages import Passage
 from rag_app.services.context import Context
-from rag_app.services.documents import delete_document, document_passages
+from rag_app.services.documents import delete_document, document_passages, document_text
+from rag_app.services.edits import NewEdit, add_edit
 from rag_app.services.index_comparison import compare_index
 from rag_app.services.index_estimate import estimate_index
 from rag_app.services.index_jobs import sweep_indexes
 from rag_app.services.indexes import IndexCard, NewIndex, drop_index, list_indexes, start_index, use_index
+from rag_app.services.ingestion import tend_vector_indexes
 from rag_app.services.intake import IncomingText, add_texts
-from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, get_knowledge_base
+from rag_app.services.knowledge import (
+    NewKnowledgeBase,
+    create_knowledge_base,
+    delete_knowledge_base,
+    get_knowledge_base,
+)
 from rag_app.services.models import ProviderEntry, add_provider
 from rag_app.services.permissions import Actor
 from rag_app.services.search import Query, search_knowledge_base
@@ -364,6 +371,64 @@ async def test_a_large_index_has_a_table_of_its_own_that_goes_with_it(
     await shelf.work()
     assert await shelf.value(there, name=f"embeddings%{index.id}%") == 0
     assert await shelf.found(mark(31)) == "n31"
+    shelf.is_whole()
+
+
+async def test_the_table_of_an_index_goes_with_its_knowledge_base(
+    context: Context, small_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "HNSW_FROM", 10)
+    shelf = await Shelf.fill(context)
+    index = await shelf.switch(passage_tokens=100)
+    await delete_knowledge_base(context, shelf.actor, shelf.base)
+    await tend_vector_indexes(context)
+    left = "SELECT count(*) FROM pg_class WHERE relname LIKE :name AND CAST(:kb AS uuid) IS NOT NULL"
+    assert await shelf.value(left, name=f"embeddings%{index.id}%") == 0
+
+
+FULL = """
+CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT count(*) FROM embeddings WHERE index_id = NEW.index_id) >= 16 THEN
+        RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';
+    END IF;
+    RETURN NEW;
+END $$
+"""
+
+
+async def test_a_full_disk_is_waited_for(context: Context, small_steps: None) -> None:
+    shelf = await Shelf.fill(context)
+    async with context.transaction() as session:
+        await session.execute(text(FULL))
+        await session.execute(
+            text("CREATE TRIGGER full_disk BEFORE INSERT ON embeddings FOR EACH ROW EXECUTE FUNCTION disk_full()")
+        )
+    begun = await shelf.begin(passage_tokens=100, auto_flip=True)
+    await shelf.work()
+    waits = await shelf.card(begun.id)
+    assert waits.state == "building" and waits.problem is not None and waits.problem.code == StorageFull.code
+    assert await shelf.found(mark(3)) == "n3"
+    async with context.transaction() as session:
+        await session.execute(text("DROP TRIGGER full_disk ON embeddings"))
+    await shelf.resume()
+    assert (await shelf.active()).id == begun.id
+    shelf.is_whole()
+
+
+async def test_what_is_hidden_stays_hidden_however_it_is_cut(context: Context, small_steps: None) -> None:
+    shelf = await Shelf.fill(context, 3)
+    document = await shelf.value("SELECT id FROM documents WHERE knowledge_base_id = :kb AND external_id = 'n1'")
+    shown = (await document_text(context, shelf.actor, document)).text
+    begun = await shelf.begin(passage_tokens=100)
+    await shelf.work()
+    at = shown.index(mark(1))
+    await add_edit(context, shelf.actor, document, NewEdit("hide", at, at + len(mark(1))))
+    await use_index(context, shelf.actor, shelf.base, begun.id)
+    await shelf.work()
+    assert (await shelf.active()).id == begun.id
+    holding = "SELECT count(*) FROM passages WHERE knowledge_base_id = :kb AND char_from <= :at AND char_to > :at AND "
+    assert await shelf.value(holding + "document_id = :id", at=at, id=document) == 0
     shelf.is_whole()
 
 
