@@ -90,7 +90,7 @@ class House:
         self._gate = Gate()
         self._web = Keeper("web server", self._start_web)
         self._worker = Keeper("worker", self._start_worker) if with_worker else None
-        self._postgres = Keeper("database", self._start_database) if self._database else None
+        self._postgres = Keeper("database", self._start_database, may_pause=True) if self._database else None
         self._schema: subprocess.Popen[bytes] | None = None
         self._tasks: list[asyncio.Future[None]] = []
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from rag_app.errors import StartError
 from rag_app.telemetry import log
@@ -15,14 +16,20 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 30.0
 SETTLED_AFTER_S = 10.0
 GIVE_UP_AFTER = 5
+SUSPENDED_S = 20.0  # as long as a worker may say nothing before its work is given to another
+LOOK_EVERY_S = 2.0
 EXIT_HOPELESS = 78  # a child that ends so has said why, and would end so again
 
 
 class Keeper:
-    """One child that shall run. `start` starts it and returns the process; it may block, so it runs in a thread."""
+    """One child that shall run. `start` starts it and returns the process; it may block, so it runs in a thread.
 
-    def __init__(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+    One that somebody suspends (SIGSTOP) for long does nothing and ends for nobody: unless it `may_pause` it is killed.
+    """
+
+    def __init__(self, name: str, start: Callable[[], subprocess.Popen[bytes]], *, may_pause: bool = False) -> None:
         self.name = name
+        self._may_pause = may_pause
         self.process: subprocess.Popen[bytes] | None = None
         self._start = start
         self._starting: asyncio.Future[subprocess.Popen[bytes]] | None = None
@@ -42,7 +49,7 @@ class Keeper:
             # A start that is under way is finished even when we are cancelled, so that stop() finds its process.
             self.process = await asyncio.shield(self._starting)
             log.debug("child_started", child=self.name, pid=self.process.pid)
-            code = await asyncio.to_thread(self.process.wait)
+            code = await self._end_of(self.process)
             _sweep(self.process.pid)
             if self._retired.is_set():
                 return
@@ -55,6 +62,18 @@ class Keeper:
             pause = min(FIRST_PAUSE_S * 2 ** (failures - 1), LONGEST_PAUSE_S)
             log.error("child_restarted", child=self.name, ended_with=_ending(code), pause_s=pause)
             await asyncio.sleep(pause)
+
+    async def _end_of(self, process: subprocess.Popen[bytes]) -> int:
+        end = asyncio.ensure_future(asyncio.to_thread(process.wait))
+        suspended_s = 0.0
+        while not end.done():
+            await asyncio.wait({end}, timeout=LOOK_EVERY_S)
+            suspended_s = suspended_s + LOOK_EVERY_S if _is_suspended(process.pid) else 0.0
+            if suspended_s >= SUSPENDED_S and not self._may_pause:
+                log.error("child_suspended", child=self.name, for_s=suspended_s)
+                process.kill()
+                suspended_s = 0.0
+        return end.result()
 
     async def stop(self, timeout_s: float) -> None:
         """Ask the child to end; after the timeout it is killed together with its own children."""
@@ -72,6 +91,14 @@ class Keeper:
             log.warning("child_killed", child=self.name, waited_s=timeout_s)
         _sweep(process.pid)
         await asyncio.to_thread(process.wait)
+
+
+def _is_suspended(pid: int) -> bool:
+    """Whether the process was stopped by a signal; False where the system does not tell, or a debugger holds it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "T"
+    except (OSError, IndexError):
+        return False
 
 
 def _sweep(group: int) -> None:

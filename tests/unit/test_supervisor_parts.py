@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from rag_app.database.lifeline import Child, spawn
 from rag_app.errors import StartError
 from rag_app.launcher import load
 from rag_app.settings import Settings, load_settings
+from rag_app.supervisor import children
 from rag_app.supervisor.caretaker import address_of, environment_of
 from rag_app.supervisor.children import EXIT_HOPELESS, Keeper
 from rag_app.supervisor.doorway import answers, listen
@@ -54,6 +56,27 @@ async def test_a_child_that_ends_is_started_again() -> None:
         await keeping
     assert keeper.process is not None
     assert keeper.process.returncode is not None
+
+
+@pytest.mark.parametrize("may_pause", [False, True])
+async def test_a_child_that_is_suspended_is_replaced(monkeypatch: pytest.MonkeyPatch, may_pause: bool) -> None:
+    monkeypatch.setattr(children, "SUSPENDED_S", 0.2)
+    monkeypatch.setattr(children, "LOOK_EVERY_S", 0.05)
+    nursery = Nursery(SLEEP)
+    keeper = Keeper("worker", nursery.start, may_pause=may_pause)
+    keeping = asyncio.ensure_future(keeper.keep())
+    async with asyncio.timeout(30):
+        await until(lambda: keeper.process is not None)
+        assert keeper.process is not None
+        keeper.process.send_signal(signal.SIGSTOP)
+        if may_pause:
+            await asyncio.sleep(0.6)
+            assert nursery.started == 1
+            keeper.process.send_signal(signal.SIGCONT)
+        else:
+            await until(lambda: nursery.started == 2)
+        await keeper.stop(5.0)
+        await keeping
 
 
 async def test_a_child_that_says_it_is_hopeless_is_not_started_again() -> None:
