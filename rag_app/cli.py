@@ -30,8 +30,11 @@ app = typer.Typer(
 )
 user = typer.Typer(no_args_is_help=True, help="People.")
 key = typer.Typer(no_args_is_help=True, help="API keys.")
+source = typer.Typer(no_args_is_help=True, help="Websites, feeds and folders that a knowledge base is filled from.")
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
+app.add_typer(source, name="source")
+Wait = Annotated[bool, typer.Option("--wait", help="show progress until it has been read")]
 
 
 @asynccontextmanager
@@ -164,8 +167,12 @@ def ingest(
     sources: Annotated[list[str], typer.Argument(metavar="PATH_OR_URL…", help="files, folders or web addresses")],
     kb: Annotated[str, typer.Option(help="name of the knowledge base; made if there is none")],
     wait: Annotated[bool, typer.Option("--wait", help="show progress until all is read")] = False,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="read the password of encrypted files from stdin")
+    ] = False,
 ) -> None:
     """Add files, folders or addresses to a knowledge base."""
+    password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
 
     async def work(settings: Settings) -> None:
         from rag_app.services.bulk import add_sources, watch
@@ -173,7 +180,7 @@ def ingest(
 
         async with _context(settings) as context, working_if_nobody_does(context, wanted=wait):
             actor = await _operator(context)
-            batch = await add_sources(context, actor, kb, sources)
+            batch = await add_sources(context, actor, kb, sources, password=password)
             for refused in batch.refused:
                 typer.echo(f"refused: {refused.name}: {refused.reason}", err=True)
             if not wait:
@@ -183,6 +190,44 @@ def ingest(
                 failed = not await watch(context, actor, batch) or bool(batch.refused)
         if failed:
             raise typer.Exit(1)
+
+    _run(work)
+
+
+@source.command("add")
+def add_source(
+    address: Annotated[str, typer.Argument(help="web address, or a folder below RAG_SOURCE_FOLDERS")],
+    kb: Annotated[str, typer.Option(help="name of the knowledge base; made if there is none")],
+    kind: Annotated[str, typer.Option(help="website, page, feed or folder")] = "website",
+    cron: Annotated[str, typer.Option(help="when to read it again: minute hour day month weekday")] = "",
+    time_zone: Annotated[str, typer.Option(help="of the line of cron")] = "UTC",
+    wait: Wait = False,
+) -> None:
+    """Add a source, print its id, and read it."""
+    asked = {"kind": kind, "address": address, "cron": cron, "time_zone": time_zone}
+    _on_sources(lambda sources, *who: sources.add_and_read(*who, kb, asked=asked, wait=wait), worker=wait)
+
+
+@source.command("run")
+def run_source(source_id: Annotated[str, typer.Argument(help="id of the source")], wait: Wait = False) -> None:
+    """Read a source again."""
+    _on_sources(lambda sources, *who: sources.read_again(*who, source_id, wait=wait), worker=wait)
+
+
+@source.command("list")
+def show_sources(kb: Annotated[str, typer.Option(help="name of the knowledge base")]) -> None:
+    """List the sources of a knowledge base."""
+    _on_sources(lambda sources, *who: sources.print_sources(*who, kb), worker=False)
+
+
+def _on_sources(use: Callable[..., Coroutine[Any, Any, bool]], *, worker: bool) -> None:
+    async def work(settings: Settings) -> None:
+        from rag_app.services import source_watch
+        from rag_app.worker import working_if_nobody_does
+
+        async with _context(settings) as context, working_if_nobody_does(context, wanted=worker):
+            if not await use(source_watch, context, await _operator(context)):
+                raise typer.Exit(1)
 
     _run(work)
 

@@ -13,11 +13,13 @@ from rich.table import Table
 from rag_app.database.files import CHUNK
 from rag_app.errors import InvalidInput, NotFound
 from rag_app.ingestion.formats import ENDINGS
-from rag_app.services.acceptance import Accepted
+from rag_app.services.acceptance import ARCHIVE, Accepted
 from rag_app.services.context import Context
-from rag_app.services.documents import DocumentCard, get_document
+from rag_app.services.document_passwords import check_password
+from rag_app.services.documents import DocumentCard, DocumentFilter, get_document, list_documents
 from rag_app.services.intake import IncomingFile, add_addresses, add_file
 from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, find_knowledge_base
+from rag_app.services.paging import PageRequest
 from rag_app.services.permissions import Actor
 
 POLL_S = 0.3
@@ -46,8 +48,15 @@ class Batch:
             self.documents.append(accepted.id)
 
 
-async def add_sources(context: Context, actor: Actor, name: str, sources: Sequence[str]) -> Batch:
-    """Add files, folders (files of supported kinds in them) and addresses to the knowledge base of this name."""
+async def add_sources(
+    context: Context, actor: Actor, name: str, sources: Sequence[str], *, password: str | None = None
+) -> Batch:
+    """Add files, folders (files of supported kinds in them) and addresses to the knowledge base of this name.
+
+    The password is tried on each file that asks for one.
+    """
+    if password is not None:
+        check_password(password)
     for source in sources:
         if not _is_address(source) and not Path(source).exists():
             raise InvalidInput(f"{source}: there is no such file or folder")
@@ -60,7 +69,7 @@ async def add_sources(context: Context, actor: Actor, name: str, sources: Sequen
             batch.note(source, accepted)
             continue
         for path in _files(Path(source)):
-            file = IncomingFile(path.name, _chunks(path))
+            file = IncomingFile(path.name, _chunks(path), password=password)
             batch.note(str(path), await add_file(context, actor, base.id, file))
     return batch
 
@@ -94,7 +103,10 @@ async def watch(context: Context, actor: Actor, batch: Batch) -> bool:
         bar = progress.add_task("reading", total=len(cards))
         while open_ones := [each for each, card in cards.items() if card is None or not _ended(card)]:
             for document_id in open_ones:
-                cards[document_id] = await _look(context, actor, document_id)
+                cards[document_id] = card = await _look(context, actor, document_id)
+                if card is not None and card.kind == ARCHIVE and _ended(card):
+                    cards |= {each: None for each in await _members(context, actor, card) if each not in cards}
+                    progress.update(bar, total=len(cards))
             ended = [card for card in cards.values() if card and _ended(card)]
             progress.update(bar, completed=len(ended))
             if len(ended) < len(cards):
@@ -102,6 +114,19 @@ async def watch(context: Context, actor: Actor, batch: Batch) -> bool:
     shown = [card for card in cards.values() if card]
     console.print(_table(shown))
     return all(card.status == "ready" and not (card.update and card.update.error) for card in shown)
+
+
+async def _members(context: Context, actor: Actor, archive: DocumentCard) -> list[UUID]:
+    """The documents that an archive was unpacked into."""
+    found: list[UUID] = []
+    wanted, cursor = DocumentFilter(parent_id=archive.id), None
+    while True:
+        request = PageRequest(limit=200, cursor=cursor)
+        page = await list_documents(context, actor, archive.knowledge_base_id, wanted=wanted, page=request)
+        found += [card.id for card in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
 
 
 async def _look(context: Context, actor: Actor, document_id: UUID) -> DocumentCard | None:
@@ -121,6 +146,6 @@ def _table(cards: Sequence[DocumentCard]) -> Table:
     table.add_column("reason", overflow="fold")
     for card in cards:
         error = card.error or (card.update.error if card.update else None)
-        reason = error.message if error else ""
+        reason = error.message if error else " ".join(card.warnings[:3])
         table.add_row(card.title, card.status, str(card.pages or ""), str(card.passages), reason)
     return table

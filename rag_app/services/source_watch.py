@@ -1,0 +1,83 @@
+"""Sources for the command line: added with their knowledge base, watched to the end of a run, listed as a table."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from rag_app.errors import NotFound
+from rag_app.services.context import Context
+from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, find_knowledge_base
+from rag_app.services.paging import LARGEST_LIMIT, PageRequest
+from rag_app.services.permissions import Actor
+from rag_app.services.source_runs import RunCard, get_run, start_run
+from rag_app.services.sources import NewSource, create_source, list_sources
+
+POLL_S = 0.3
+
+
+async def add_and_read(context: Context, actor: Actor, kb: str, *, asked: Mapping[str, Any], wait: bool) -> bool:
+    """Add a source to the knowledge base of this name, made if there is none, print its id and start its first run.
+
+    `asked` holds kind, address, cron, time_zone. True unless a run that was waited for went wrong.
+    """
+    base = await find_knowledge_base(context, actor, kb)
+    base = base or await create_knowledge_base(context, actor, NewKnowledgeBase(kb))
+    schedule = {"cron": asked["cron"], "time_zone": asked["time_zone"]} if asked["cron"] else {}
+    new = NewSource(asked["kind"], asked["address"], schedule=schedule)
+    source = await create_source(context, actor, base.id, new)
+    return await read_again(context, actor, str(source.id), wait=wait)
+
+
+async def read_again(context: Context, actor: Actor, source_id: str, *, wait: bool) -> bool:
+    """Start a run of the source with this id, print the id, and watch the run if wanted. Raises NotFound, Busy."""
+    try:
+        wanted = UUID(source_id)
+    except ValueError as problem:
+        raise NotFound("There is no such source.") from problem
+    run = await start_run(context, actor, wanted)
+    Console().print(str(wanted), highlight=False)
+    return not wait or await _watch(context, actor, run.id)
+
+
+async def _watch(context: Context, actor: Actor, run_id: UUID) -> bool:
+    console = Console()
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[pages]}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("reading", total=1.0, pages="")
+        while (run := await get_run(context, actor, run_id)).status in ("queued", "running"):
+            progress.update(bar, completed=run.progress, pages=f"{run.visited:,} of {run.found:,} pages")
+            await asyncio.sleep(POLL_S)
+        progress.update(bar, completed=1.0, pages=f"{run.visited:,} pages")
+    console.print(_figures(run), highlight=False)
+    if run.error:
+        console.print(run.error.message, highlight=False, markup=False)
+    return run.status == "done"
+
+
+def _figures(run: RunCard) -> str:
+    counts = ("added", "changed", "unchanged", "removed", "failed", "skipped")
+    words = ", ".join(f"{getattr(run, name):,} {name}" for name in counts)
+    kept = f"; {run.held_back:,} that seem gone were kept" if run.held_back else ""
+    return f"{run.status}: {words}{kept}"
+
+
+async def print_sources(context: Context, actor: Actor, kb: str) -> bool:
+    """A table of the sources of the knowledge base of this name. Raises NotFound."""
+    base = await find_knowledge_base(context, actor, kb)
+    if base is None:
+        raise NotFound(f"There is no knowledge base called “{kb}”.")
+    cards = (await list_sources(context, actor, base.id, PageRequest(limit=LARGEST_LIMIT))).items
+    table = Table("id", "kind", "name", "pages", "last run", "next run")
+    for card in cards:
+        following = "paused" if card.state == "paused" else "–"
+        if card.next_run_at:
+            following = card.next_run_at.strftime("%Y-%m-%d %H:%M UTC")
+        last = _figures(card.last_run) if card.last_run else "–"
+        table.add_row(str(card.id), card.kind, card.name, f"{card.pages:,}", last, following)
+    Console().print(table)
+    return True
