@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.database.engine import transaction
+from rag_app.database.engine import clear_errors, transaction
 from rag_app.errors import Busy, NotReady, ProviderError, RagError, StorageFull
 from rag_app.ingestion.embed import BATCH, CachedEmbedder
 from rag_app.ingestion.flip import MISSING_VECTORS, MISSING_VERSIONS, flip
@@ -185,7 +185,8 @@ async def _make_room(turn: _Slice) -> None:
         expected = (await session.execute(_EXPECTED, turn.keys)).scalar_one()
         is_empty = (await session.execute(_HOLDS_NOTHING, turn.keys)).scalar_one()
     if is_empty and expected >= HNSW_FROM:
-        await own_partition(turn.workshop.engine, index_id=turn.building.id)
+        with clear_errors():
+            await own_partition(turn.workshop.engine, index_id=turn.building.id)
 
 
 async def _catch_up(turn: _Slice) -> None:
@@ -270,7 +271,8 @@ async def _index(turn: _Slice) -> None:
     if building.has_hnsw or total < HNSW_FROM or building.dimensions > WIDEST_HNSW:
         return
     await turn.note(Stand("indexing"))
-    await build_hnsw(turn.workshop.engine, index_id=building.id, dimensions=building.dimensions)
+    with clear_errors():
+        await build_hnsw(turn.workshop.engine, index_id=building.id, dimensions=building.dimensions)
 
 
 async def _flip(turn: _Slice) -> None:

@@ -356,7 +356,14 @@ async def test_a_large_index_has_a_table_of_its_own_that_goes_with_it(
     monkeypatch.setattr(build, "HNSW_FROM", 10)
     shelf = await Shelf.fill(context)
     first = await shelf.active()
-    index = await shelf.switch(passage_tokens=100)
+    index = await shelf.begin(passage_tokens=100, auto_flip=True)
+    async with context.transaction() as session:  # what a broken-off build leaves behind
+        await session.execute(text(f"CREATE INDEX embeddings_hnsw_{index.id} ON embeddings_default (index_id)"))
+        broken = text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(:name)")
+        await session.execute(broken, {"name": f"embeddings_hnsw_{index.id}"})
+    await shelf.work()
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name) AND CAST(:kb AS uuid) IS NOT NULL"
+    assert await shelf.value(valid, name=f"embeddings_hnsw_{index.id}")
     assert await shelf.value("SELECT has_hnsw FROM indexes WHERE id = :id", id=index.id)
     there = "SELECT count(*) FROM pg_class WHERE relname LIKE :name"
     assert await shelf.value(there, name=f"embeddings_{index.id}") == 1
