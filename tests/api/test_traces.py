@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from rag_app.providers.circuit import SWITCHBOARD
-from rag_app.providers.library import close_clients
+from rag_app.providers.library import close_clients, library
 from rag_app.services.traces import forget_old_traces
 from rag_app.settings import get_settings
 from tests.api.cast import Cast
@@ -64,6 +64,7 @@ class Shop:
 
     async def use_model(self) -> None:
         """Answer with the model of the double from now on."""
+        await library()  # its first import would take all of a reranker's time
         self.double.default = QUOTE
         entry = {"provider": "compatible", "base_url": self.double.base_url, "api_key": KEY}
         assert (await self.owner.post(f"{V1}/providers", json=entry)).status_code == 201

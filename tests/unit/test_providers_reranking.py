@@ -7,7 +7,7 @@ import pytest
 from rag_app.errors import ProviderError, ProviderTimeout
 from rag_app.providers.circuit import SWITCHBOARD
 from rag_app.providers.credentials import Credentials
-from rag_app.providers.library import close_clients
+from rag_app.providers.library import close_clients, library
 from rag_app.providers.reranking import rerank
 from rag_app.settings import get_settings
 from tests.provider_double import Answer, ProviderDouble, refused_key, refusing_url, server_error
@@ -22,6 +22,7 @@ async def double(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProviderDoubl
     monkeypatch.setenv("RAG_ALLOWED_PRIVATE_HOSTS", "127.0.0.1")
     get_settings.cache_clear()
     SWITCHBOARD.reset()
+    await library()  # its first import would take all of a short limit
     with ProviderDouble() as running:
         yield running
         await close_clients()
