@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,6 +26,10 @@ ARCHIVE = "archive"
 _OTHER_KIND = "An archive and another document cannot have the same external id: give one of them another."
 # One person's file goes before a large batch of texts, and both before crawled pages.
 PRIORITY_FILE, PRIORITY_TEXTS, PRIORITY_PAGES = 20, 10, 5
+_CROWDS = (20, 60, 200, 600)  # so many wait in one knowledge base: from each of these on one step further back
+_WAITING = text(
+    "SELECT count(*) FROM (SELECT FROM versions WHERE knowledge_base_id = :kb AND state = 'queued' LIMIT :most) AS few"
+)
 
 _BY_EXTERNAL_ID = text(
     "SELECT d.id, d.kind, v.sha256, v.state, v.number, v.id AS version_id FROM documents d "
@@ -320,6 +325,12 @@ async def _as_duplicate(session: AsyncSession, known: Any, content: Content) -> 
 async def defer_reading(
     context: Context, session: AsyncSession, knowledge_base_id: UUID, versions: Sequence[UUID], priority: int
 ) -> None:
-    """Queue the reading of some versions of one knowledge base, in the transaction of `session`."""
+    """Queue the reading of some versions of one knowledge base, in the transaction of `session`.
+
+    The more of a knowledge base waits already, the further back it goes: who brings one file need not wait for who
+    brought a thousand.
+    """
+    found = await session.execute(_WAITING, {"kb": knowledge_base_id, "most": _CROWDS[-1]})
+    priority -= bisect_right(_CROWDS, found.scalar_one())
     arguments = {"knowledge_base_id": str(knowledge_base_id), "versions": [str(each) for each in versions]}
     await context.queue.defer(INGEST, arguments, session=session, priority=priority)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from rag_app.ingestion.pipeline import ingest
 from rag_app.services import idempotency
@@ -111,3 +112,18 @@ async def test_an_original_uploaded_anew_survives_the_collector(context: Context
     assert await context.files.read(stored.key) == b"the same bytes"
     assert await context.files.delete_old(stored.key, -1)
     assert not await context.files.delete_old(stored.key, -1)
+
+
+async def test_one_file_need_not_wait_for_a_thousand_of_another_knowledge_base(desk: Desk) -> None:
+    context, actor, _ = desk
+    other = (context, actor, (await create_knowledge_base(context, actor, NewKnowledgeBase("Others"))).id)
+    for place in range(30):
+        await add(desk, f"This is file {place} of very many.")
+    mine = await add(other, "This is the only one.")
+    async with context.transaction() as session:
+        found = await session.execute(
+            text("SELECT args->'versions'->>0 FROM procrastinate_jobs ORDER BY priority DESC, id")  # as it is fetched
+        )
+        order = [UUID(each) for each in found.scalars()]
+    assert order.index(await newest(context, mine.id)) == 19  # what is being added counts as waiting, too
+    assert len(order) == 31
