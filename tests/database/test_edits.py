@@ -1,5 +1,8 @@
 """Hidden and corrected passages from the door to the search, on the real queue and database."""
 
+import random
+from uuid import UUID
+
 import pytest
 from sqlalchemy import text
 
@@ -15,6 +18,7 @@ from rag_app.services.knowledge import KnowledgeBaseCard, NewKnowledgeBase, crea
 from rag_app.services.paging import PageRequest
 from rag_app.services.permissions import Actor
 from rag_app.services.search import Query, search_knowledge_base
+from tests.edit_texts import Paragraph, revised, some_text
 from tests.truth import COUNTS, RECOUNTED
 from tests.workspaces import make_actor, open_workshop, work_off
 
@@ -216,3 +220,38 @@ async def test_an_edit_made_while_a_version_is_being_prepared_is_not_overtaken_b
     async with desk.context.transaction() as session:
         with pytest.raises(EditsChanged):
             await require_unchanged(await session.connection(), desk.base.id, {card.id: Edited(())})
+
+
+async def test_random_edits_apply_or_are_reported_after_new_versions(desk: Desk) -> None:
+    """24 edits of four documents through the database: none vanishes, and nothing hidden stands in a passage."""
+    texts = {seed: (random.Random(seed), some_text(random.Random(seed))) for seed in range(4)}
+
+    async def put(seed: int, paragraphs: list[Paragraph]) -> None:
+        body = "\n\n".join(each.text for each in paragraphs)
+        taken = await add_texts(desk.context, desk.actor, desk.base.id, [IncomingText(body, f"d{seed}")])
+        documents[seed] = taken[0].id or desk.document
+
+    documents: dict[int, UUID] = {}
+    for seed, (_, paragraphs) in texts.items():
+        await put(seed, paragraphs)
+    await desk.work()
+    made = set()
+    for seed, (dice, paragraphs) in texts.items():
+        length = sum(len(each.text) + 2 for each in paragraphs) - 2
+        for _ in range(6):
+            start = dice.randrange(length - 60)
+            new = NewEdit("hide", start, start + dice.choice((5, 25, 60)))
+            made.add((await add_edit(desk.context, desk.actor, documents[seed], new)).id)
+    for seed, (dice, paragraphs) in texts.items():
+        await put(seed, revised(dice, paragraphs))
+    await desk.work()
+    there = [each for one in documents.values() for each in await document_edits(desk.context, desk.actor, one)]
+    assert {each.id for each in there} == made and any(each.state == "applied" for each in there)
+    assert {each.id for each in await desk.conflicts()} == {each.id for each in there if each.state == "conflict"}
+    for document in documents.values():
+        body = (await document_text(desk.context, desk.actor, document)).text
+        spans = [(each.char_from, each.char_to) for each in there if each.document_id == document and each.version_id]
+        for passage in await document_passages(desk.context, desk.actor, document):
+            assert passage.text == body[passage.char_from : passage.char_to]
+            assert all(passage.char_to <= (low or 0) or passage.char_from >= (high or 0) for low, high in spans)
+    await desk.check()
