@@ -14,7 +14,7 @@ from rag_app.telemetry import log
 
 # In the order of a publication: documents, then the knowledge base, then indexes.
 _LOCK_DOCUMENTS = text("SELECT id FROM documents WHERE knowledge_base_id = :kb ORDER BY id FOR NO KEY UPDATE")
-_LOCK_BASE = text("SELECT active_index_id FROM knowledge_bases WHERE id = :kb FOR UPDATE")
+_LOCK_BASE = text("SELECT active_index_id FROM knowledge_bases WHERE id = :kb FOR NO KEY UPDATE")
 MISSING_VERSIONS = """
 FROM documents d JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id
 WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL AND v.passage_count > 0

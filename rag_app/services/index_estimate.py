@@ -4,6 +4,7 @@ Tokens are estimated without a tokenizer, as four characters each (one per chara
 models' own counts differ from that by up to a third.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from rag_app.services.knowledge import require_visible
 from rag_app.services.permissions import Actor, permit
 
 SAMPLE_DOCUMENTS = 40
+SAMPLE_CHARACTERS = 2_000_000
 SAMPLE_PASSAGES = 400
 BUNDLED_PER_S = 1_000.0  # passages embedded and stored per second, measured on two cores beside searches
 STORED_PER_S = 2_000.0  # passages stored per second
@@ -48,7 +50,7 @@ _SAMPLE = text(
 _DOCUMENTS = text(
     "SELECT v.text, v.title, v.language, v.pages, v.blocks, v.places, v.passage_count FROM documents d "
     "JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id "
-    "WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL AND v.passage_count > 0 AND length(v.text) < 2000000 "
+    "WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL AND v.passage_count > 0 AND length(v.text) < :longest "
     "ORDER BY md5(d.id::text) LIMIT :most"
 )
 _ALSO_USED_WITH = text(
@@ -84,7 +86,7 @@ class _Size:
     passages_now: int
     passages: int
     tokens: int
-    is_estimated: bool
+    sampled: int | None = None  # documents cut anew to know it; None while the cutting stays
 
 
 async def estimate_index(context: Context, actor: Actor, knowledge_base_id: UUID, new: NewIndex) -> Estimate:
@@ -96,12 +98,13 @@ async def estimate_index(context: Context, actor: Actor, knowledge_base_id: UUID
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
         wanted, active = await wanted_index(session, knowledge_base_id, new)
-        size = await _size(session, active, wanted)
-        bots = list(
-            (await session.execute(_ALSO_USED_WITH, {"kb": knowledge_base_id, "model": wanted.model})).scalars()
-        )
+        there = await _there(session, active)
+        rows = await _some_documents(session, knowledge_base_id) if _cuts_anew(wanted, active) else []
+        values = {"kb": knowledge_base_id, "model": wanted.model}
+        bots = list((await session.execute(_ALSO_USED_WITH, values)).scalars())
+    size = await asyncio.to_thread(_cut_sample, there, rows, active, wanted) if _cuts_anew(wanted, active) else there
     width, per_s, cost = await _of_model(context, actor.workspace_id, wanted.model, size.tokens)
-    seconds = _seconds(size, per_s, cuts_anew=_cutting(wanted) != _cutting_of(active))
+    seconds = _seconds(size, per_s, cuts_anew=_cuts_anew(wanted, active))
     return Estimate(
         model=wanted.model,
         dimensions=width,
@@ -116,42 +119,51 @@ async def estimate_index(context: Context, actor: Actor, knowledge_base_id: UUID
     )
 
 
-def _cutting(wanted: Wanted) -> tuple[int, int]:
-    return wanted.passage_tokens, wanted.overlap_tokens
+def _cuts_anew(wanted: Wanted, active: RowMapping) -> bool:
+    return (wanted.passage_tokens, wanted.overlap_tokens) != (active["passage_tokens"], active["overlap_tokens"])
 
 
-def _cutting_of(active: RowMapping) -> tuple[int, int]:
-    return active["passage_tokens"], active["overlap_tokens"]
-
-
-async def _size(session: AsyncSession, active: RowMapping, wanted: Wanted) -> _Size:
-    """Passages and tokens: counted while the cutting stays, else scaled up from a sample of documents cut anew."""
+async def _there(session: AsyncSession, active: RowMapping) -> _Size:
+    """The passages that are searched now, and their tokens scaled up from a sample."""
     keys = {"kb": active["knowledge_base_id"], "cutting": active["cutting_id"]}
     there = (await session.execute(_SIZE, keys)).one()
-    if _cutting(wanted) == _cutting_of(active):
-        sample = (await session.execute(_SAMPLE, {**keys, "most": SAMPLE_PASSAGES})).all()
-        characters = sum(len(row.text) + len(row.context) for row in sample)
-        counted = sum(estimate_tokens(f"{row.context}\n{row.text}") for row in sample)
-        return _Size(there.passages, there.passages, _scaled(counted, there.characters, characters), False)
-    rows = (await session.execute(_DOCUMENTS, {"kb": keys["kb"], "most": SAMPLE_DOCUMENTS})).mappings().all()
-    before = sum(row["passage_count"] for row in rows)
-    passages, tokens = _cut_sample([dict(row) for row in rows], Cutting(-1, *_cutting(wanted)))
-    return _Size(
-        there.passages, _scaled(passages, there.passages, before), _scaled(tokens, there.passages, before), True
-    )
+    sample = (await session.execute(_SAMPLE, {**keys, "most": SAMPLE_PASSAGES})).all()
+    characters = sum(len(row.text) + len(row.context) for row in sample)
+    counted = sum(estimate_tokens(f"{row.context}\n{row.text}") for row in sample)
+    return _Size(there.passages, there.passages, _scaled(counted, there.characters, characters))
+
+
+async def _some_documents(session: AsyncSession, knowledge_base_id: UUID) -> list[dict[str, Any]]:
+    """Some documents chosen at random, of not too much text together."""
+    found: list[dict[str, Any]] = []
+    room = SAMPLE_CHARACTERS
+    wanted = {"kb": knowledge_base_id, "most": SAMPLE_DOCUMENTS, "longest": SAMPLE_CHARACTERS // 4}
+    for row in (await session.execute(_DOCUMENTS, wanted)).mappings():
+        room -= len(row["text"])
+        if room < 0:
+            break
+        found.append(dict(row))
+    return found
 
 
 def _scaled(part: int, whole: int, of: int) -> int:
     return round(part * whole / of) if of else 0
 
 
-def _cut_sample(rows: list[dict[str, Any]], cutting: Cutting) -> tuple[int, int]:
+def _cut_sample(there: _Size, rows: list[dict[str, Any]], active: RowMapping, wanted: Wanted) -> _Size:
+    """Passages and tokens of another cutting, scaled up from documents that are cut in it. Pure and blocking."""
+    if not rows:  # all of them are very long: as many passages as the sizes say
+        ratio = active["passage_tokens"] / wanted.passage_tokens
+        return _Size(there.passages_now, round(there.passages_now * ratio), there.tokens, 0)
+    cutting = Cutting(-1, wanted.passage_tokens, wanted.overlap_tokens)
     passages = tokens = 0
     for row in rows:
         for each in cut_by(reading_of(row), cutting):
             passages += 1
             tokens += estimate_tokens(f"{each.context}\n{row['text'][each.char_from : each.char_to]}")
-    return passages, tokens
+    before = sum(row["passage_count"] for row in rows)
+    now = there.passages_now
+    return _Size(now, _scaled(passages, now, before), _scaled(tokens, now, before), sampled=len(rows))
 
 
 async def _of_model(context: Context, workspace_id: UUID, model: str, tokens: int) -> tuple[int, float, int | None]:
@@ -175,8 +187,9 @@ def _seconds(size: _Size, per_s: float, *, cuts_anew: bool) -> float:
 
 def _notes(size: _Size, cost: int | None, bots: list[str], *, is_bundled: bool) -> list[str]:
     notes = ["Tokens are estimated at four characters each; the model's own count may differ by a third."]
-    if size.is_estimated:
-        notes.append(f"The number of passages is scaled up from {SAMPLE_DOCUMENTS} documents cut in the new way.")
+    if size.sampled is not None:
+        many = "one document" if size.sampled == 1 else f"{size.sampled} documents"
+        notes.append(f"The number of passages is scaled up from {many} cut in the new way.")
     if not is_bundled:
         notes.append("The time follows from one trial call; limits of the provider are not known beforehand.")
         notes.append(

@@ -61,7 +61,7 @@ def _text(number: int) -> str:
     ("size", "reach", "victim"),
     [
         (90, held("passages", "COPY passages%"), "worker"),
-        (110, held("knowledge_bases", "SELECT active_index_id FROM knowledge_bases%FOR UPDATE"), "worker"),
+        (110, held("knowledge_bases", "SELECT active_index_id FROM knowledge_bases%FOR NO KEY UPDATE"), "worker"),
         (130, held("versions", IN_FLIP), "worker"),
         (150, held("versions", IN_FLIP), "database"),
     ],
