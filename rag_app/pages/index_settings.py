@@ -112,7 +112,7 @@ def _building() -> rx.Component:
     state = IndexSettingsState
     row = state.building
     return rx.el.div(
-        rx.el.div(rx.el.strong("New: "), rx.el.code(row.label), " · ", row.cutting),
+        rx.el.div(rx.el.strong("New: "), row.label, " · ", row.cutting),
         progress_bar(row.percent, label="Progress of the new index"),
         rx.el.div(
             rx.el.span(row.phase),
@@ -121,7 +121,7 @@ def _building() -> rx.Component:
             role="status",
         ),
         rx.cond(row.problem != "", box("It waits and tries again: ", row.problem, tone="warn"), rx.fragment()),
-        rx.cond(row.figures != "", rx.el.p(row.figures), rx.fragment()),
+        rx.cond((row.figures != "") & (state.compared_id == ""), rx.el.p(row.figures), rx.fragment()),
         rx.cond(
             state.may_edit,
             rx.el.div(
@@ -150,7 +150,7 @@ def _kept(row: IndexRow) -> rx.Component:
     return rx.el.li(
         rx.el.div(
             rx.cond(failed, badge("failed", tone="failed"), badge("kept", tone="flat")),
-            rx.el.code(row.label),
+            rx.el.strong(row.label),
             rx.el.span(row.cutting),
             class_name="row wrap",
         ),
@@ -180,21 +180,19 @@ def _kept(row: IndexRow) -> rx.Component:
 
 
 def _found(row: FoundRow) -> rx.Component:
-    return rx.el.tr(
-        rx.el.td(row.before, class_name="num"),
-        rx.el.td(row.after, class_name="num"),
-        rx.el.td(
+    return rx.el.li(
+        rx.el.div(
+            rx.el.span("now ", row.before, " · new ", row.after, class_name="small muted num nowrap"),
             rx.el.strong(row.title),
-            " ",
             rx.match(
                 row.tone,
-                ("new", badge("new", tone="good")),
-                ("gone", badge("gone", tone="warn")),
-                ("moved", badge("moved", tone="flat")),
+                ("new", badge("only the new one", tone="good")),
+                ("gone", badge("only the one in use", tone="warn")),
                 rx.fragment(),
             ),
-            rx.el.div(row.text, class_name="small muted"),
+            class_name="row wrap",
         ),
+        rx.el.div(row.text, class_name="small muted"),
         key=row.key,
     )
 
@@ -202,10 +200,10 @@ def _found(row: FoundRow) -> rx.Component:
 def _compared(row: ComparedRow) -> rx.Component:
     return rx.el.details(
         rx.el.summary(rx.el.strong(row.question), " ", rx.el.span(row.verdict, class_name="small muted num")),
-        rx.el.table(
-            rx.el.thead(rx.el.tr(rx.el.th("now"), rx.el.th("new"), rx.el.th("passage"))),
-            rx.el.tbody(rx.foreach(row.passages, _found)),
-            class_name="list",
+        rx.el.ol(
+            rx.foreach(row.passages, _found),
+            class_name="stack tight",
+            style={"list_style": "none", "padding": "8px 0 0"},
             aria_label="Passages of both",
         ),
         key=row.key,
@@ -250,7 +248,7 @@ def index_settings() -> rx.Component:
     state = IndexSettingsState
     return rx.el.section(
         rx.el.h2("How it is searched"),
-        rx.el.p(rx.el.code(state.active.label), " · ", state.active.cutting),
+        rx.el.p(rx.el.strong(state.active.label), " · ", state.active.cutting),
         problem(state.problem),
         rx.cond(state.building.id != "", _building(), rx.fragment()),
         rx.cond(
