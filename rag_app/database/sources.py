@@ -12,7 +12,7 @@ from rag_app.database.columns import id_field, json_field, moment
 
 
 class Source(SQLModel, table=True):
-    """A page, website, feed, repository or folder that a knowledge base is filled from."""
+    """A page, website, feed or folder that a knowledge base is filled from."""
 
     __tablename__ = "sources"
     __table_args__ = (
@@ -22,7 +22,7 @@ class Source(SQLModel, table=True):
     id: UUID = id_field()
     workspace_id: UUID = Field(foreign_key="workspaces.id")
     knowledge_base_id: UUID = Field(foreign_key="knowledge_bases.id", ondelete="CASCADE")
-    kind: str  # page | website | feed | git | folder
+    kind: str  # page | website | feed | folder
     name: str
     address: str
     settings: dict[str, Any] = json_field()

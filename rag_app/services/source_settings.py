@@ -10,7 +10,7 @@ from rag_app.errors import InvalidInput
 from rag_app.ingestion.web_address import LONGEST_PATTERN, Scope, canonical
 from rag_app.settings import Settings
 
-SourceKind = Literal["page", "website", "feed", "git", "folder"]
+SourceKind = Literal["page", "website", "feed", "folder"]
 KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
 Discover = Literal["both", "links", "sitemap"]
 MOST_PAGES = 50_000
@@ -35,8 +35,6 @@ class SourceSettings:
     pages_per_second: float = 5.0
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-    branch: str = ""  # of a repository; "" = its default
-    folder: str = ""  # inside a repository
 
     def as_json(self) -> dict[str, Any]:
         """For the row of a source."""
@@ -60,7 +58,7 @@ class SourceSettings:
             raise InvalidInput("prefix: a path that begins with / is expected", field="prefix")
         if made.sitemap and canonical(made.sitemap) is None:
             raise InvalidInput("sitemap: this is not a web address", field="sitemap")
-        for name in ("prefix", "sitemap", "branch", "folder"):
+        for name in ("prefix", "sitemap"):
             if len(getattr(made, name)) > LONGEST_PATTERN:
                 raise InvalidInput(f"{name}: at most {LONGEST_PATTERN} characters are expected", field=name)
         return made

@@ -13,7 +13,6 @@ KINDS = {
     "page": "Page",
     "website": "Website",
     "feed": "Feed",
-    "git": "Repository",
     "folder": "Folder",
 }
 RUN_WORDS = {"queued": "waiting", "running": "reading", "done": "done", "failed": "failed", "cancelled": "stopped"}

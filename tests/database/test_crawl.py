@@ -177,15 +177,35 @@ async def test_very_many_vanished_pages_wait_for_a_word(crawler: Crawler, site: 
     assert await crawler.documents() == [f"{site.address}/many/"]
 
 
+HOSTILE = """<html><head><link rel="canonical" href="{secret}/docs/canary"><base href="{site}/docs/">
+<meta http-equiv="refresh" content="0; url={secret}/docs/canary"><link rel="stylesheet" href="{secret}/docs/style.css">
+</head><body><p>Links.</p><a href="{secret}/docs/canary">a</a><a href="//{host}/docs/canary">b</a><a href="jump">c</a>
+<a href="file:///etc/passwd">d</a><a href="gopher://{host}/">e</a><a href="ftp://{host}/">f</a>
+<a href="data:text/html,x">g</a>
+<a href="http://10.0.0.1/docs/">h</a><a href="http://[::1]/docs/">i</a><iframe src="{secret}/docs/canary"></iframe>
+<img src="{secret}/docs/canary.png"></body></html>"""
+
+
 async def test_a_private_address_is_not_reached_from_a_page(crawler: Crawler, site: Site) -> None:
-    secret = Site()
-    with secret:
+    """Line 05 of the table of server-side requests: page, canonical, iframe, picture, robots.txt, sitemap, redirect."""
+    with Site() as secret:
         secret.put("/docs/canary", "Nobody may read this.")
-        site.put("/docs/", "Links.", f"{secret.address}/docs/canary", "/docs/jump", "file:///etc/passwd")
+        page = HOSTILE.format(secret=secret.address, host=secret.host, site=site.address)
+        site.pages["/docs/"] = Answer(page.encode())
         site.pages["/docs/jump"] = Answer(b"", 302, headers={"Location": f"{secret.address}/docs/canary"})
-        site.pages["/sitemap.xml"] = Answer(f"<urlset><url><loc>{secret.address}/docs/x</loc></url></urlset>".encode())
+        listed = (
+            f"<urlset><url><loc>{secret.address}/docs/x</loc></url><url><loc>file:///etc/passwd</loc></url></urlset>"
+        )
+        site.pages["/map.xml"] = Answer(listed.encode())
+        rules = f"Sitemap: {secret.address}/docs/canary\nSitemap: {site.address}/map.xml\nSitemap: file:///etc/passwd"
+        site.pages["/robots.txt"] = Answer(rules.encode(), media_type="text/plain")
         run = await crawler.run(await crawler.add("website", f"{site.address}/docs/"))
         assert (run.status, run.added, run.skipped) == ("done", 1, 1)
-        run = await crawler.run(await crawler.add("feed", f"{site.address}/sitemap.xml"))
-        assert run.status == "failed"
+        site.put("/feed.xml", media_type="text/xml")
+        items = "".join(
+            f"<item><link>{each}</link></item>" for each in (f"{secret.address}/docs/canary", "file:///etc")
+        )
+        site.pages["/feed.xml"].body = f"<rss><channel>{items}</channel></rss>".encode()
+        run = await crawler.run(await crawler.add("feed", f"{site.address}/feed.xml"))
+        assert (run.status, run.added, run.skipped) == ("done", 0, 1)
         assert not secret.asked
