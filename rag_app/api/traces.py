@@ -151,6 +151,7 @@ class AbsenceOut(View):
     query: str
     place: int | None
     limit: int
+    hidden: Annotated[int, Field(description="stretches of it that edits hide or correct")]
     ranks: dict[str, int | None]
     standing: StandingView
     changes: Annotated[dict[str, Any], Field(description="a change of the bot's `retrieval` that is worth a try")]

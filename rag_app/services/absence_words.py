@@ -6,7 +6,7 @@ from typing import Literal
 
 Reason = Literal[
     "cited", "used", "refused", "budget", "pool", "duplicate", "below_limit", "reranked_down", "elsewhere",
-    "not_ready", "failed", "empty", "filtered", "too_late", "no_word", "not_found",
+    "not_ready", "failed", "empty", "hidden", "filtered", "too_late", "no_word", "not_found",
 ]  # fmt: skip
 
 
@@ -38,7 +38,8 @@ _FIXED: dict[Reason, str] = {
     "pool": "It was found by one of several searches; the passages of the others took the places.",
     "duplicate": "It was found, but another passage with nearly the same words stands in its place.",
     "not_ready": "It is still being read; until that is done it cannot be found.",
-    "empty": "It is searchable, but it has no passage: everything in it is hidden, or no text was found in it.",
+    "empty": "It is there, but no text was found in it, so nothing of it can be found.",
+    "hidden": "Everything in it is hidden or corrected by edits, so nothing of it can be found.",
     "filtered": "The filter of this bot leaves it out.",
     "too_late": "It became searchable only after this answer was made. Ask again.",
 }

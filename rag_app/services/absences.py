@@ -26,7 +26,11 @@ from rag_app.services.traces import TracedCandidate, TraceView, read_trace
 
 _DOCUMENT = f"""
 SELECT d.id, d.knowledge_base_id, d.title, d.external_id, k.name AS knowledge_base, d.active_version_id,
-       v.state, v.error_message, v.passage_count, v.ready_at
+       v.state, v.error_message, v.ready_at,
+       (SELECT count(*) FROM edits e WHERE e.knowledge_base_id = d.knowledge_base_id AND e.document_id = d.id
+        AND e.conflict IS NULL) AS hidden,
+       (SELECT count(*) FROM passages p WHERE p.knowledge_base_id = d.knowledge_base_id AND p.document_id = d.id
+       ) AS passages
 FROM documents d JOIN knowledge_bases k ON k.id = d.knowledge_base_id
 LEFT JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id
      AND v.id = coalesce(d.active_version_id, d.latest_version_id)
@@ -72,6 +76,7 @@ class Absence:
     query: str = ""  # the search in which it stood best
     place: int | None = None  # among the candidates of that search
     limit: int = 0
+    hidden: int = 0  # stretches of it that edits hide or correct, so that they cannot be found
     ranks: Mapping[str, int | None] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
     last_shown: Considered | None = None  # what the last passage that was shown had
@@ -158,8 +163,8 @@ async def _outside(context: Context, bot: BotCard, row: RowMapping, trace: Trace
         return "elsewhere"
     if row["active_version_id"] is None:
         return "failed" if row["state"] == "failed" else "not_ready"
-    if not row["passage_count"]:
-        return "empty"
+    if not row["passages"]:
+        return "hidden" if row["hidden"] else "empty"
     if bot.retrieval.filter and not await _matches(context, bot.retrieval.filter, row):
         return "filtered"
     if row["ready_at"] is not None and row["ready_at"] > trace.created_at:
@@ -229,5 +234,6 @@ def _absence(row: RowMapping, reason: Reason, *, facts: Facts | None = None, **m
         knowledge_base=row["knowledge_base"],
         reason=reason,
         sentence=sentence_of(reason, known),
+        hidden=row["hidden"],
         **more,
     )

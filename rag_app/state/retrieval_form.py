@@ -1,6 +1,7 @@
 """The fields of a bot's search as a form shows and sends them."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ from rag_app.services.retrieval_settings import RetrievalSettings
 from rag_app.state.session import as_text
 
 LONGEST_FILTER = 4_000
+_SPECIAL = re.compile(r'[,"\\\n\r]|^$')
+_VALUES = re.compile(r'\s*"(?:[^"\\]|\\.)*"|[^,]+')
 
 
 @dataclass
@@ -66,7 +69,11 @@ def _figure(value: float | None) -> str:
 
 
 def _shown(value: Any) -> str:
-    return ", ".join(map(_shown, value)) if isinstance(value, list) else value if isinstance(value, str) else str(value)
+    """A value as `_filter` reads it back: texts that look like something else stand in quotes."""
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    plain = isinstance(value, str) and value == value.strip() and not _SPECIAL.search(value) and _value(value) == value
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _filter(text: str) -> dict[str, Any]:
@@ -74,7 +81,7 @@ def _filter(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for line in text.splitlines():
         key, sign, values = line.partition("=")
-        listed = [_value(each.strip()) for each in values.split(",") if each.strip()]
+        listed = [_value(each.strip()) for each in _VALUES.findall(values) if each.strip()]
         if line.strip() and not (sign and key.strip() and listed):
             raise InvalidInput("Filter: one line per key is expected, like “team = sales, support”.")
         if line.strip():
@@ -83,7 +90,7 @@ def _filter(text: str) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """Numbers, true and false as such, everything else as text."""
+    """Numbers, true, false and what stands in quotes as such, everything else as text."""
     try:
         found = json.loads(text)
     except ValueError:

@@ -266,6 +266,8 @@ def absence_row(absence: Absence) -> AbsenceRow:
 def _details(absence: Absence) -> list[str]:
     standing, last = absence.standing, absence.last_shown
     found = [f"Looked at with the search “{absence.query}”."] if absence.query else []
+    if absence.hidden:
+        found.append(f"{counted(absence.hidden, 'stretch', 'stretches')} of it cannot be found, because of edits.")
     if standing.by_words:
         found.append(f"Its best passage by words scores {standing.by_words.bm25:.1f}.")
     if standing.by_meaning and standing.by_meaning.cosine is not None:
