@@ -30,7 +30,12 @@ _SNOWBALL = {
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _RUN = f"[{_UNSPACED}\U00020000-\U0003134f]+"
 _NUMBER = r"\d{1,3}(?:[,\u202f\u00a0']\d{3})+(?:\.\d+)?(?!\w)|\d+(?:[.,]\d+)+(?!\w)"
-_LETTER = rf"[^\W{_UNSPACED}]"
+# Vowel signs of the scripts of India are no letters to `re`, but stand inside words.
+_LETTER = rf"(?:[^\W{_UNSPACED}]|[\u0900-\u0963\u0970-\u0dff])"
+# Points of Hebrew and Arabic, which most people leave out, the stretched Arabic line, and marks that joined no letter.
+_POINTS = re.compile(
+    "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]"
+)
 _WORD = rf"{_LETTER}+(?:[-.\u2010\u2011/:@+#&'\u2019]{_LETTER}+)*(?:\+\+|#)?"
 _TOKEN = re.compile(f"{_RUN}|{_NUMBER}|{_WORD}")
 # The same for ASCII alone, in half the time: most words stand by themselves.
@@ -39,9 +44,13 @@ _PLAIN_JOINED = r"\w+(?:[-.:/@+#&']\w+)*(?:\+\+|#)?"
 _PLAIN_TOKEN = re.compile(f"{_PLAIN_WORD}|{_NUMBER}|{_PLAIN_JOINED}", re.ASCII)
 _IS_RUN = re.compile(_RUN)
 _IS_NUMBER = re.compile(_NUMBER)
-_PART = re.compile(r"[^\W_]+")
+_PART = re.compile(r"(?:[^\W_]|[\u0900-\u0963\u0970-\u0dff])+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_IS_CAMEL = re.compile(r"[a-z][A-Z]")
+_IS_CAMEL = re.compile(r"[a-z][A-Z]|[A-Z]{2}[a-z]{2}")
+_GROUPS = re.compile(r"\d{1,3}(?:[,\u202f\u00a0 ']\d{3})+(?:\.\d+)?|\d{1,3}(?:\.\d{3})+,\d+")
+_THIN_SPACE = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")  # `1 000` with a space that does not break
+_RELEASE = re.compile(r"v?((\d+\.\d+)(?:\.\d+)*)")
+_PLAIN_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "œ": "oe", "æ": "ae", "ł": "l", "đ": "d", "ı": "i"})
 _JOINTS = re.compile(r"[-\u2010\u2011]")
 
 
@@ -52,8 +61,13 @@ def terms_of(text: str, language: str) -> list[str]:
     untouched. Never raises; text without letters or digits gives an empty list.
     """
     code = language if language in _SNOWBALL else DEFAULT_LANGUAGE
-    tokens = _PLAIN_TOKEN.findall(text) if text.isascii() else _TOKEN.findall(unicodedata.normalize("NFKC", text))
+    tokens = _PLAIN_TOKEN.findall(text) if text.isascii() else _TOKEN.findall(_normal(text))
     return list(chain.from_iterable(map(_known_tokens(code).__getitem__, tokens)))
+
+
+def _normal(text: str) -> str:
+    """One way of writing each letter, without points."""
+    return _POINTS.sub("", unicodedata.normalize("NFKC", _THIN_SPACE.sub("", text)))
 
 
 def term_hash(knowledge_base_id: UUID, term: str, cutting_id: int = 0) -> int:
@@ -115,8 +129,14 @@ def _terms_of_token(token: str, code: str) -> tuple[str, ...]:
     if _IS_RUN.fullmatch(token):
         return tuple(_bigrams(token))
     if _IS_NUMBER.fullmatch(token):
-        return (_plain_number(token),)
+        return (_plain_number(token), *_release(token))
     return _terms_of_word(token, code)
+
+
+def _release(token: str) -> tuple[str, ...]:
+    """`3.10` of the version `3.10.2`, both of `v3.10.2`, and `3.10` of `v3.10`."""
+    found = _RELEASE.fullmatch(token)
+    return tuple(each for each in dict.fromkeys(found.groups()) if each != token) if found else ()
 
 
 def _terms_of_word(token: str, code: str) -> tuple[str, ...]:
@@ -129,7 +149,9 @@ def _terms_of_word(token: str, code: str) -> tuple[str, ...]:
     stems = tuple(stem for part in parts if (stem := _stem(part.lower(), code)))
     if _is_contraction(token):
         return stems
-    return (*stems, _JOINTS.sub("-", whole))
+    if whole.isalpha():  # written small, it would be a word like any other
+        return (*stems, stem) if (stem := _stem(whole, code)) else stems
+    return (*stems, *_release(whole), _JOINTS.sub("-", whole).translate(_PLAIN_LETTERS))
 
 
 def _is_contraction(token: str) -> bool:
@@ -154,7 +176,8 @@ def _fold(word: str) -> str:
     """Without accents, so that `cafe` finds `café`; letters of other scripts stay."""
     if word.isascii():
         return word
-    return "".join(char for char in unicodedata.normalize("NFD", word) if not "\u0300" <= char <= "\u036f")
+    plain = "".join(char for char in unicodedata.normalize("NFD", word) if not "\u0300" <= char <= "\u036f")
+    return plain.translate(_PLAIN_LETTERS)
 
 
 def _bigrams(run: str) -> list[str]:
@@ -164,7 +187,9 @@ def _bigrams(run: str) -> list[str]:
 
 
 def _plain_number(token: str) -> str:
-    """`1,000` and `1 000` become `1000`; a decimal keeps its mark as a point."""
-    if re.fullmatch(r"\d{1,3}(?:[,\u202f\u00a0 ']\d{3})+(?:\.\d+)?", token):
-        return re.sub(r"[,\u202f\u00a0 ']", "", token)
-    return token.replace(",", ".")
+    """`1,000`, `1 000` become `1000`, `1.000,50` becomes `1000.50`; a decimal keeps its mark as a point."""
+    if not _GROUPS.fullmatch(token):
+        return token.replace(",", ".")
+    if "," in token and "." in token and token.rindex(",") > token.rindex("."):
+        return token.replace(".", "").replace(",", ".")
+    return re.sub(r"[,\u202f\u00a0 ']", "", token)

@@ -18,7 +18,7 @@ from rag_app.retrieval.weights import HIGHEST_WEIGHT, document_weights, inverse_
         ("The databases were normalized", "en", ["databas", "normal"]),
         ("Die verkauften Häuser", "de", ["verkauft", "haus"]),
         ("ERR_CONN-104", "en", ["err", "conn", "104", "err_conn-104"]),
-        ("maxTokens", "en", ["max", "token", "maxtokens"]),
+        ("maxTokens", "en", ["max", "token", "maxtoken"]),
         ("C++ and C#", "en", ["c", "c++", "c", "c#"]),
         ("1,000 or 3.5 or 2,5", "de", ["1000", "or", "3.5", "or", "2.5"]),
         ("café cafe", "fr", ["caf", "caf"]),
@@ -31,6 +31,75 @@ from rag_app.retrieval.weights import HIGHEST_WEIGHT, document_weights, inverse_
 )
 def test_terms(text: str, language: str, expected: list[str]) -> None:
     assert terms_of(text, language) == expected
+
+
+# Two forms of one word, as a document and a question would have them.
+FORMS = (
+    ("ar", "المكتبات", "مكتبة"), ("ar", "مُدَرِّس", "مدرس"), ("da", "bøgerne", "bøger"), ("de", "Rechnungen", "Rechnung"),
+    ("de", "STRASSE", "Straße"), ("de", "Münchner", "munchner"),
+    ("el", "βιβλίων", "βιβλία"), ("en", "invoices", "invoice"),
+    ("es", "facturación", "facturaciones"), ("et", "raamatud", "raamatu"), ("fi", "laskut", "lasku"),
+    ("fr", "factures", "facture"), ("he", "סֵפֶר", "ספר"), ("hi", "किताबें", "किताब"), ("hu", "könyvek", "könyv"),
+    ("id", "membaca", "baca"), ("it", "fatture", "fattura"), ("lt", "knygos", "knyga"), ("ne", "किताबहरू", "किताब"),
+    ("nl", "boeken", "boek"), ("no", "bøkene", "bøker"), ("pt", "faturas", "fatura"),
+    ("ro", "facturile", "facturi"),
+    ("ru", "счетами", "счета"), ("ru", "Ёлка", "елки"), ("sr", "књиге", "књига"), ("sv", "fakturorna", "fakturor"),
+    ("ta", "புத்தகங்கள்", "புத்தகம்"), ("tr", "IŞIK", "ışık"), ("vi", "Đà Nẵng", "da nang"), ("pl", "Łódź", "lodz"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "written", "asked"), FORMS)
+def test_a_word_is_found_in_another_form(language: str, written: str, asked: str) -> None:
+    assert terms_of(written, language) == terms_of(asked, language) != []
+
+
+@pytest.mark.parametrize(
+    ("language", "word"), [("hi", "विद्यार्थी"), ("ta", "புத்தகம்"), ("bn", "বাংলাদেশ"), ("te", "పుస్తకం"), ("ml", "പുസ്തകം")]
+)
+def test_words_of_the_scripts_of_india_stay_whole(language: str, word: str) -> None:
+    assert len(terms_of(word, language)) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "asked"),
+    [
+        ("zh", "北京大学图书馆", "大学"),
+        ("ja", "東京都庁へ行く", "都庁"),
+        ("ko", "서울특별시", "서울"),
+        ("th", "ห้องสมุดแห่งชาติ", "ห้องสมุด"),
+    ],
+)
+def test_a_part_of_text_without_spaces_is_found(language: str, written: str, asked: str) -> None:
+    assert set(terms_of(asked, language)) <= set(terms_of(written, language))
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("ERR_CONN-104", ["ERR_CONN-104", "err_conn-104", "104", "conn"]),
+        ("Python 3.10.2 is here", ["3.10.2", "3.10", "python"]),
+        ("since v3.10.2", ["v3.10.2", "3.10.2", "3.10"]),
+        ("since v3.10", ["v3.10", "3.10"]),
+        ("/etc/nginx/nginx.conf", ["etc/nginx/nginx.conf", "nginx.conf", "nginx"]),
+        ("getUserName()", ["getUserName", "getusername", "user name"]),
+        ("HTTPServer", ["HTTPServer", "httpserver", "http server"]),
+        ("snake_case_name", ["snake_case_name", "case"]),
+        ("kubectl --no-cache", ["no-cache", "--no-cache", "cache"]),
+        ("ann@example.com", ["ann@example.com", "example"]),
+        ("C++17 and F#", ["c++", "f#"]),
+        ("1.000,50", ["1,000.50", "1000.50"]),
+        ("12,345,678", ["12345678", "12\u202f345\u202f678"]),
+        ("2024-11-20", ["2024-11-20", "2024"]),
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "de", "ru", "zh"])
+def test_codes_are_found_whole_and_in_parts(written: str, asked: list[str], language: str) -> None:
+    held = set(terms_of(written, language))
+    for each in asked:
+        if each == "nginx.conf":  # the last parts of a path are found one by one
+            assert {"nginx", "conf"} <= held
+        else:
+            assert held & set(terms_of(each, language)), each
 
 
 @given(st.text(st.sampled_from("aZ09__..,:'#+-@/& %\n"), max_size=40))
