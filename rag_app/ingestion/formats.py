@@ -273,7 +273,7 @@ def _refusal(what: str, named: Format | None, filename: str) -> UnsupportedType 
 
 def _damaged_or_text(named: Format, head: bytes, filename: str) -> Format:
     """A .pdf or .docx and the like without its mark: let the parser try, unless it plainly is text."""
-    if head.startswith(_ZIP_MAGIC) or _is_binary(head) or (named is Format.PDF and b"obj" in head):
+    if head.startswith((*_ZIP_MAGIC, OLE_MAGIC)) or _is_binary(head) or (named is Format.PDF and b"obj" in head):
         return named
     raise MislabelledFile(
         f"“{_short(filename)}” is named like {_LABELS[named]}, but its content is plain text or something else."
