@@ -92,10 +92,14 @@ def _filter(text: str) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """Numbers, true, false and what stands in quotes as such, everything else as text."""
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=_refused)
     except ValueError:
         return text
     return found if isinstance(found, bool | int | float | str) else text
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(constant)  # NaN and infinities are texts here
 
 
 def _whole(name: str, value: Any) -> int | None:

@@ -9,7 +9,10 @@ from rag_app.services.retrieval_settings import as_json, settings_of, with_chang
 from rag_app.state.retrieval_form import changes_from, form_of
 
 SETTINGS = {
-    "limit": 5, "mode": "dense", "filter": {"team": ["sales", "support"], "year": 2024, "open": True, "odd": ["2024", "a, b", 'c"d'], "one": "true"},
+    "limit": 5, "mode": "dense",
+    "filter": {
+        "team": ["sales", "support"], "year": 2024, "open": True, "odd": ["2024", "a, b", 'c"d', "NaN"], "one": "true",
+    },
     "dense_weight": 0.4, "rerank": {"model": "chat", "candidates": 12, "timeout_s": 2.0}, "split": False, "hops": 2,
     "minimum_evidence": 0.3, "context_tokens": 2000,
 }  # fmt: skip
