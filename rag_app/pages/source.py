@@ -223,6 +223,21 @@ def _actions() -> rx.Component:
     )
 
 
+def _facts() -> rx.Component:
+    row = SourceState.row
+    return rx.fragment(
+        rx.el.span(row.kind, " · ", row.address, class_name="break"),
+        rx.el.br(),
+        rx.el.span(
+            row.pages,
+            " pages · ",
+            rx.cond(row.paused, "paused", row.schedule),
+            rx.cond(row.next_at != "", rx.fragment(", next ", Age.create(when=row.next_at)), rx.fragment()),
+            class_name="num",
+        ),
+    )
+
+
 def content() -> rx.Component:
     """The page."""
     state = SourceState
@@ -230,25 +245,7 @@ def content() -> rx.Component:
         page_head(
             rx.cond(state.row.name != "", state.row.name, "Source"),
             _actions(),
-            text=rx.cond(
-                state.loaded,
-                rx.fragment(
-                    rx.el.span(state.row.kind, " · ", state.row.address, class_name="break"),
-                    rx.el.br(),
-                    rx.el.span(
-                        state.row.pages,
-                        " pages · ",
-                        rx.cond(state.row.paused, "paused", state.row.schedule),
-                        rx.cond(
-                            state.row.next_at != "",
-                            rx.fragment(", next ", Age.create(when=state.row.next_at)),
-                            rx.fragment(),
-                        ),
-                        class_name="num",
-                    ),
-                ),
-                rx.fragment(),
-            ),
+            text=rx.cond(state.loaded, _facts(), rx.fragment()),
         ),
         rx.el.a(
             "← ",

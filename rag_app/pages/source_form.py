@@ -31,19 +31,7 @@ def schedule_fields(choice: Any, on_choose: Any, *, cron: Any = "", zone: Any = 
         rx.cond(
             timed | (choice == "cron"),
             rx.el.div(
-                rx.cond(
-                    choice == "weekly",
-                    field(
-                        "Day",
-                        rx.el.select(
-                            *[rx.el.option(day, value=str(number)) for number, day in enumerate(DAYS)],
-                            name="weekday",
-                            default_value="1",
-                            class_name="input",
-                        ),
-                    ),
-                    rx.fragment(),
-                ),
+                rx.cond(choice == "weekly", _day(), rx.fragment()),
                 rx.cond(timed, field("Time", text_input("at", type="time", default_value="03:00")), rx.fragment()),
                 rx.cond(
                     choice == "cron",
@@ -56,14 +44,24 @@ def schedule_fields(choice: Any, on_choose: Any, *, cron: Any = "", zone: Any = 
                 ),
                 field(
                     "Time zone",
-                    rx.fragment(
-                        text_input("time_zone", default_value=zone, custom_attrs={"list": "zones"}, max_length=60),
-                    ),
+                    text_input("time_zone", default_value=zone, custom_attrs={"list": "zones"}, max_length=60),
                 ),
                 rx.el.datalist(*[rx.el.option(value=each) for each in ZONES], id="zones"),
                 class_name="row wrap top",
             ),
             rx.fragment(),
+        ),
+    )
+
+
+def _day() -> rx.Component:
+    return field(
+        "Day",
+        rx.el.select(
+            *[rx.el.option(day, value=str(number)) for number, day in enumerate(DAYS)],
+            name="weekday",
+            default_value="1",
+            class_name="input",
         ),
     )
 

@@ -138,28 +138,33 @@ def _address_field() -> rx.Component:
     )
 
 
+def _kind_field() -> rx.Component:
+    state = SourcesState
+    return field(
+        "Kind",
+        rx.el.select(
+            rx.el.option("Website", value="website"),
+            rx.el.option("Single page", value="page"),
+            rx.el.option("Feed (RSS, Atom)", value="feed"),
+            rx.cond(
+                state.may_manage & state.has_folders,
+                rx.el.option("Folder on the server", value="folder"),
+                rx.fragment(),
+            ),
+            name="kind",
+            value=state.form_kind,
+            on_change=state.choose_kind,
+            class_name="input",
+        ),
+    )
+
+
 def _dialogs() -> rx.Component:
     state = SourcesState
     return rx.fragment(
         form_dialog(
             "Add a source",
-            field(
-                "Kind",
-                rx.el.select(
-                    rx.el.option("Website", value="website"),
-                    rx.el.option("Single page", value="page"),
-                    rx.el.option("Feed (RSS, Atom)", value="feed"),
-                    rx.cond(
-                        state.may_manage & state.has_folders,
-                        rx.el.option("Folder on the server", value="folder"),
-                        rx.fragment(),
-                    ),
-                    name="kind",
-                    value=state.form_kind,
-                    on_change=state.choose_kind,
-                    class_name="input",
-                ),
-            ),
+            _kind_field(),
             _address_field(),
             field("Name", text_input("name", max_length=120), hint="Optional; otherwise the address."),
             schedule_fields(state.form_schedule, state.choose_schedule),
