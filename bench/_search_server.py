@@ -25,8 +25,9 @@ TEXTS_PER_REQUEST = 200
 class Client:
     """The few calls that a measurement of search needs."""
 
-    def __init__(self, address: str, key: str, folder: Path) -> None:
+    def __init__(self, address: str, key: str, folder: Path, *, pid: int = 0) -> None:
         self.folder = folder
+        self.pid = pid  # of the supervisor
         self._http = httpx.Client(
             base_url=f"{address}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=120, trust_env=False
         )
@@ -96,6 +97,17 @@ class Client:
         """How many passages a knowledge base has."""
         return int(self.call("GET", f"/knowledge-bases/{knowledge_base}")["passages"])
 
+    def upload_and_wait(self, knowledge_base: str, path: Path) -> float:
+        """Send one file as a person does; the seconds until it is searchable."""
+        began = time.perf_counter()
+        self.upload(knowledge_base, [path])
+        address = f"/knowledge-bases/{knowledge_base}/documents?q={path.stem}"
+        while not any(each["status"] == "ready" for each in self._call("GET", address)["items"]):
+            if time.perf_counter() - began > INGEST_LIMIT_S:
+                raise RuntimeError(f"{path.name} does not get ready")
+            time.sleep(0.05)
+        return time.perf_counter() - began
+
     def add_source(self, knowledge_base: str, address: str, *, max_pages: int) -> str:
         """A website as quickly as it may be read; its first run begins. Its id."""
         settings = {"pages_per_second": 50, "max_pages": max_pages}
@@ -146,7 +158,7 @@ def running_server(**settings: str) -> Iterator[Client]:
         owner = ["setup", "--email", "owner@example.com", "--password-stdin"]
         _command(environment, owner, given=secrets.token_urlsafe(16) + "\n")
         key = _command(environment, ["key", "create", "--name", "bench"]).strip()
-        yield Client(f"http://127.0.0.1:{port}", key, folder)
+        yield Client(f"http://127.0.0.1:{port}", key, folder, pid=process.pid)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

@@ -22,6 +22,7 @@ from bench._search_server import Client, running_server
 PACKAGE = "postgresql-doc-15"
 INSTALLED = Path("/usr/share/doc") / PACKAGE / "html"
 LIMIT_S = 1800.0
+UPLOAD_AFTER = 50  # pages
 CHANGED, REMOVED = "sql-vacuum.html", "pgtrgm.html"
 Figures = dict[str, Any]
 
@@ -58,8 +59,12 @@ def serving(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def run_source(client: Client, base: str, source: str) -> Figures:
-    """Read a source and wait until all of it is searchable: what was found, and how long both took."""
+def run_source(client: Client, base: str, source: str, *, upload: Path | None = None) -> Figures:
+    """Read a source and wait until all of it is searchable: what was found, and how long both took.
+
+    A file to `upload` is sent as soon as fifty pages were visited; how long it took to be searchable is told too.
+    """
+    figures: Figures = {}
     began = time.perf_counter()
     running = client.last_run(source)
     if running is None or running["status"] not in ("queued", "running"):
@@ -67,6 +72,9 @@ def run_source(client: Client, base: str, source: str) -> Figures:
     while (run := client.last_run(source)) is None or run["status"] in ("queued", "running"):
         if time.perf_counter() - began > LIMIT_S:
             raise RuntimeError(f"the run does not end: {run}")
+        if upload is not None and run is not None and run["visited"] >= UPLOAD_AFTER:
+            figures["file_meanwhile_s"] = round(client.upload_and_wait(base, upload), 1)
+            upload = None
         time.sleep(0.1)
     crawled = time.perf_counter() - began
     client.wait(base)
@@ -74,14 +82,16 @@ def run_source(client: Client, base: str, source: str) -> Figures:
     if run["status"] != "done":
         raise RuntimeError(f"the run ended as {run['status']}: {run['error']}")
     counts = {name: run[name] for name in ("found", "added", "changed", "unchanged", "removed", "failed", "skipped")}
-    return {**counts, "crawl_s": round(crawled, 1), "searchable_s": round(seconds, 1)}
+    return {**counts, **figures, "crawl_s": round(crawled, 1), "searchable_s": round(seconds, 1)}
 
 
 def measure(client: Client, pages: Path, host: str, *, most: int) -> dict[str, Figures]:
     """The three runs."""
     base = client.create("PostgreSQL")
     source = client.add_source(base, f"http://{host}/index.html", max_pages=most)
-    runs = {"first": run_source(client, base, source)}
+    note = pages.parent / "note-of-a-person.txt"
+    note.write_text("A person's file goes before the pages of a crawl.\n", encoding="utf-8")
+    runs = {"first": run_source(client, base, source, upload=note)}
     passages = client.passages(base)
     runs["first"]["passages"] = passages
     runs["first"]["passages_per_s"] = round(passages / runs["first"]["searchable_s"], 1)
