@@ -34,7 +34,7 @@ class Scope:
     is_admin: bool = False
     limit: int = 10
     mode: Mode = "hybrid"
-    filter: Mapping[str, Any] = field(default_factory=dict)  # metadata key -> value, or a list that means any
+    filter: Mapping[str, Any] = field(default_factory=dict)  # field -> value, or a list that means any, see filters.py
     embed: Embed | None = None
     dense_weight: float = 0.3
     embedder: Callable[[str], Embedder] | None = None  # the embedder of a model; replaces `embed` and `dense_weight`

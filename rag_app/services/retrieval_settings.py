@@ -34,7 +34,7 @@ class RetrievalSettings:
 
     limit: int = 8  # passages
     mode: Mode = "hybrid"
-    filter: Mapping[str, Any] = field(default_factory=dict)  # equality per metadata key, a list means any
+    filter: Mapping[str, Any] = field(default_factory=dict)  # equality per field, a list means any
     dense_weight: float | None = None  # None = that of the embedding model
     rerank: RerankSettings | None = None
     split: bool = True  # a question of two parts is searched part by part
@@ -108,7 +108,7 @@ def _truth(value: Any) -> bool:
 
 def _filter(value: Any) -> dict[str, Any]:
     wrong = InvalidInput(
-        "filter: texts, numbers, true or false per metadata key are expected, or lists of these",
+        "filter: texts, numbers, true or false per field are expected, or lists of these",
         field="retrieval.filter",
     )
     if not isinstance(value, Mapping) or len(value) > _MOST_FILTER_KEYS:
