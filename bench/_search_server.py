@@ -102,7 +102,7 @@ class Client:
         began = time.perf_counter()
         self.upload(knowledge_base, [path])
         address = f"/knowledge-bases/{knowledge_base}/documents?q={path.stem}"
-        while not any(each["status"] == "ready" for each in self._call("GET", address)["items"]):
+        while not any(each["status"] == "ready" for each in self.call("GET", address)["items"]):
             if time.perf_counter() - began > INGEST_LIMIT_S:
                 raise RuntimeError(f"{path.name} does not get ready")
             time.sleep(0.05)
