@@ -8,9 +8,9 @@ from pathlib import Path
 import bench
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "quality": ("quality", "answers", "calibrate", "two_parts"),
+    "quality": ("ocr", "quality", "answers", "calibrate", "two_parts", "formats"),
     "speed": ("speed", "start", "ingest", "crawl", "parse", "search_speed", "first_token", "dependencies"),
-    "faults": ("faults", "robust", "anchors", "switch", "fresh"),
+    "faults": ("faults", "fault_lives", "bystander", "robust", "anchors", "switch", "fresh"),
     "attacks": ("attacks",),
 }
 

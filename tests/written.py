@@ -72,7 +72,10 @@ def odf_cells(rows: Sequence[Sequence[str]]) -> str:
     """Rows of a table in OpenDocument's XML."""
     return "".join(
         "<table:table-row>"
-        + "".join(f"<table:table-cell><text:p>{escape(cell)}</text:p></table:table-cell>" for cell in row)
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{escape(cell)}</text:p></table:table-cell>'
+            for cell in row
+        )
         + "</table:table-row>"
         for row in rows
     )

@@ -167,5 +167,5 @@ def _starts(places: Sequence[PlaceRange]) -> Iterator[tuple[int, str]]:
     for span in places:
         name = described({key: span.place[key] for key in ("part", "slide", "page") if key in span.place})
         if name and name != before:
-            yield span.char_from, name[:1].upper() + name[1:]
+            yield span.char_from, name if "part" in span.place else name.capitalize()
         before = name

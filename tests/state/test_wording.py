@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_app.services.documents import BlockRange, DocumentText, PageRange
+from rag_app.services.documents import BlockRange, DocumentText, PageRange, PlaceRange
 from rag_app.state import wording
 from rag_app.state.access import key_of
 from rag_app.state.account import browser_of
@@ -97,3 +97,17 @@ def test_small_things() -> None:
     assert key_of("reflex___state____state.rag_app___state___chat____chat_state.ask") == "chat_state.ask"
     assert as_text({"a": 1}) == ""
     assert as_text("x" * 10, 3) == "xxx"
+
+
+def test_slides_and_parts_are_told_apart_in_a_document_and_sheets_are_not() -> None:
+    text = "One\n\nTwo\n\nThree"
+    blocks = (BlockRange("heading", 0, 3, 2), BlockRange("heading", 5, 8, 2), BlockRange("paragraph", 10, 15, 0))
+    places = (PlaceRange(0, 3, {"slide": 1}), PlaceRange(5, 8, {"slide": 3}), PlaceRange(10, 15, {"slide": 3}))
+    shown, _ = read_blocks(DocumentText(UUID_ONE, text, (), blocks, places))
+    assert [block.text for block in shown] == ["Slide 1", "One", "Slide 3", "Two", "Three"]
+    rows = (PlaceRange(0, 3, {"sheet": "A"}), PlaceRange(5, 8, {"sheet": "A", "rows": [1, 2]}))
+    shown, _ = read_blocks(DocumentText(UUID_ONE, text, (), blocks, rows))
+    assert [block.text for block in shown] == ["One", "Two", "Three"]
+    within = (PlaceRange(0, 3, {"part": "a.pdf", "page": 1}), PlaceRange(5, 8, {"part": "a.pdf", "page": 2}))
+    shown, _ = read_blocks(DocumentText(UUID_ONE, text, (), blocks, within))
+    assert [block.text for block in shown if block.kind == "page"] == ["a.pdf, page 1", "a.pdf, page 2"]

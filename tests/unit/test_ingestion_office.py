@@ -4,8 +4,8 @@ from io import BytesIO
 from typing import Any
 
 import pptx
+import pptx.chart.data
 import pytest
-from pptx.chart.data import CategoryChartData
 from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Inches
 
@@ -50,7 +50,8 @@ def test_slides_keep_titles_lists_tables_charts_and_notes_in_order(deck: Any) ->
     table = second.shapes.add_table(2, 2, *BOX).table
     for number, cell in enumerate(table.iter_cells()):
         cell.text = f"c{number}"
-    figures = CategoryChartData()
+    charts: Any = pptx.chart.data
+    figures = charts.CategoryChartData()
     figures.categories = ["East", "West"]
     figures.add_series("Q1", (1.5, 2))
     second.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, *BOX, figures)
