@@ -1,8 +1,9 @@
 """The flip: in one transaction the old passages of a document go and the new ones come."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from json import dumps
 from typing import Any, cast
 from uuid import UUID
@@ -97,6 +98,9 @@ COPY_PASSAGES = (
 )
 
 
+SLICE = 2_000  # passages whose rows are made at once
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A version with everything that becomes searchable with it."""
@@ -121,7 +125,8 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
     something in one of the documents since they were prepared.
     """
     ids = {each.claimed.id: [new_id() for _ in each.cuts] for each in batch}
-    rows = await asyncio.to_thread(_search_rows, batch, ids)
+    slices = _slices(batch, ids)
+    rows = await asyncio.to_thread(_prepare_next, slices)  # mostly all there are
     first = batch[0].claimed
     async with transaction(engine) as session:
         connection = await session.connection()
@@ -132,13 +137,16 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
         if not chosen:
             return set()
         if len(chosen) < len(batch):
-            rows = await asyncio.to_thread(_search_rows, chosen, ids)
+            slices = _slices(chosen, ids)
+            rows = await asyncio.to_thread(_prepare_next, slices)
         kb, documents = first.knowledge_base_id, {each.claimed.document_id: each.edited for each in chosen}
         await require_unchanged(connection, kb, documents)
         await _check_width(connection, first, batch[0].vectors)
         await _remove(connection, kb, [old for old in allowed.values() if old is not None])
         await _copy_passages(connection, chosen, ids)
-        await search_store.insert_prepared(connection, rows)
+        while rows is not None:
+            await search_store.insert_prepared(connection, rows)
+            rows = await asyncio.to_thread(_prepare_next, slices)
         for each in chosen:
             await note_placements(connection, kb, each.claimed.id, each.edited)
         counts = [len(each.cuts) for each in chosen]
@@ -219,21 +227,27 @@ def passage_record(cut: Cut, body: str, language: str) -> tuple[Any, ...]:
     return (*spans, cut.heading, cut.context, body[cut.char_from : cut.char_to], language)
 
 
-def _search_rows(batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> search_store.Prepared:
-    return search_store.prepare(
-        [
-            PassageRow(
-                knowledge_base_id=each.claimed.knowledge_base_id,
-                workspace_id=each.claimed.workspace_id,
-                index_id=each.claimed.index_id,
-                passage_id=passage_id,
-                text=each.body[cut.char_from : cut.char_to],
-                context=cut.context,
-                language=each.language,
-                embedding=vector,
-                cutting_id=each.claimed.cutting.id,
-            )
-            for each in batch
-            for cut, passage_id, vector in zip(each.cuts, ids[each.claimed.id], each.vectors, strict=True)
-        ]
+def _prepare_next(slices: Iterator[list[PassageRow]]) -> search_store.Prepared | None:
+    rows = next(slices, None)
+    return search_store.prepare(rows) if rows else None
+
+
+def _slices(batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> Iterator[list[PassageRow]]:
+    """The search rows of a batch, so many at a time that a large document needs little more memory than a small one."""
+    rows = (
+        PassageRow(
+            knowledge_base_id=each.claimed.knowledge_base_id,
+            workspace_id=each.claimed.workspace_id,
+            index_id=each.claimed.index_id,
+            passage_id=passage_id,
+            text=each.body[cut.char_from : cut.char_to],
+            context=cut.context,
+            language=each.language,
+            embedding=vector,
+            cutting_id=each.claimed.cutting.id,
+        )
+        for each in batch
+        for cut, passage_id, vector in zip(each.cuts, ids[each.claimed.id], each.vectors, strict=True)
     )
+    while part := list(islice(rows, SLICE)):
+        yield part
