@@ -120,6 +120,11 @@ def descendants(root: int) -> Iterator[int]:
             waiting.append(child)
 
 
+def processes_below(pid: int) -> list[int]:
+    """A process and all that it started."""
+    return [pid, *descendants(pid)]
+
+
 def memory_mb(processes: list[int]) -> dict[str, float]:
     """Proportional memory (PSS) in MB by what each process is; they add up to what the machine gives."""
     found: dict[str, float] = {}
@@ -136,7 +141,8 @@ def memory_mb(processes: list[int]) -> dict[str, float]:
 
 
 def _kind(command: str) -> str:
-    for mark, kind in (("postgres", "database"), ("launcher", "web"), ("worker", "worker"), (" up ", "supervisor")):
+    marks = (("postgres", "database"), ("launcher", "web"), ("parser_child", "parsers"), ("worker", "worker"))
+    for mark, kind in (*marks, (" up ", "supervisor")):
         if mark in command:
             return kind
     return "other"

@@ -43,6 +43,7 @@ class Point:
     reach: Reach
     """Given the product, the knowledge base and what starts the uploads: brings the product to the point and holds it
     there; gives the number of the database process that stands there, or 0."""
+    suspends: bool = False  # the process is not killed but stands still from then on
 
 
 def held(table: str, query: str) -> Reach:
@@ -171,6 +172,7 @@ POINTS = (
     Point("worker while embedding", "worker", in_phase("embedding")),
     Point("worker inside the flip", "worker", IN_FLIP),
     Point("worker before acknowledging", "worker", before_acknowledgement),
+    Point("worker suspended while reading", "worker", in_phase("reading"), suspends=True),
     Point("web before the commit of an upload", "web", IN_ACCEPTANCE),
     Point("web while documents are read", "web", in_phase("reading")),
     Point("database while reading", "database", in_phase("reading")),
