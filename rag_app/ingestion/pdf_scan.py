@@ -69,7 +69,8 @@ def no_text(looks: Sequence[Look]) -> NoText:
 
 def remarks(looks: Sequence[Look]) -> list[str]:
     """Sentences on the pages that are pictures in a file with text: left out, or read by OCR."""
-    found = [f"{_named(looks)} without a text layer and left out. {OCR_HINT}"] if "picture" in looks else []
+    hint = "" if "recognised" in looks else f" {OCR_HINT}"
+    found = [f"{_named(looks)} without a text layer and left out.{hint}"] if "picture" in looks else []
     if count := looks.count("recognised"):
         which = "1 page is a picture, whose" if count == 1 else f"{count:,} pages are pictures, whose"
         found.append(f"{which} text was recognised by OCR; some letters may be wrong.")

@@ -24,7 +24,7 @@ The refund is paid to the original card within five working days. Opened softwar
 DOCUMENT = {
     "id", "knowledge_base_id", "external_id", "kind", "title", "url", "status", "phase", "progress", "error", "update",
     "passages", "pages", "bytes", "language", "filename", "media_type", "metadata", "version_id", "created_at",
-    "updated_at",
+    "updated_at", "warnings", "parent_id",
 }  # fmt: skip
 TASK = {
     "id", "kind", "status", "phase", "progress", "result", "error", "knowledge_base_id", "document_id", "version_id",
