@@ -8,7 +8,7 @@ from pathlib import Path
 import bench
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "quality": ("ocr", "quality", "answers", "calibrate", "two_parts", "formats"),
+    "quality": ("ocr", "quality", "ablation", "answers", "calibrate", "two_parts", "formats"),
     "speed": ("speed", "start", "ingest", "crawl", "parse", "search_speed", "first_token", "dependencies"),
     "faults": ("faults", "fault_lives", "bystander", "robust", "anchors", "switch", "fresh"),
     "attacks": ("attacks",),
