@@ -27,6 +27,7 @@ MODULES = {
     "uuid-utils": "uuid_utils",
 }
 RUNS = 3
+MOST_MB = 900  # of the whole Python environment
 
 
 def direct_dependencies() -> list[str]:
@@ -96,6 +97,11 @@ def measure() -> list[dict[str, object]]:
     return rows
 
 
+def whole_mb() -> float:
+    """Size of everything that the product's requirements bring along; what only tests need is not in it."""
+    return sum(megabytes(each) for each in set().union(*(needs(name) for name in direct_dependencies())))
+
+
 def main(argv: list[str]) -> int:
     """Print the table and write bench/results/dependencies.json."""
     argparse.ArgumentParser(prog="scripts/bench dependencies", description=__doc__).parse_args(argv)
@@ -104,6 +110,7 @@ def main(argv: list[str]) -> int:
     for row in rows:
         spent = f"{row['import_ms']:.0f}" if row["import_ms"] is not None else "–"
         print(f"{row['name']:<22}{row['version']:<14}{row['own_mb']:>8}{row['alone_mb']:>20}{spent:>11}")
+    print(f"all together {whole_mb():.0f} MB (at most {MOST_MB})")
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return 0
