@@ -145,8 +145,9 @@ def _one(product: Product, query: str, index_id: int) -> Any:
     return row[0] if row else None
 
 
-def run(folder: Path, passages: int, per_s: float, kills: int) -> list[dict[str, Any]]:
-    """All switches, one after the other, on one installation."""
+def run(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The switches, one after the other, on one installation."""
+    passages = options.passages
     found = []
     with ProviderDouble(dimensions=DIMENSIONS) as double:
         product = Product(folder, free_port(), settings={"RAG_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{double.port}"})
@@ -162,8 +163,8 @@ def run(folder: Path, passages: int, per_s: float, kills: int) -> list[dict[str,
             if passages >= 10_000:
                 wait_until(lambda: bool(_one(product, _HNSW, first)), "the vector index", patience_s=300, every_s=1)
             asked = questions(90)
-            for kind in _kinds(first):
-                found.append(measure(switch, kind, asked, per_s=per_s, kills=kills))
+            for kind in (each for each in _kinds(first) if options.only in each.name):
+                found.append(measure(switch, kind, asked, per_s=options.per_second, kills=options.kills))
                 _show(found[-1], double)
         finally:
             product.stop()
@@ -202,6 +203,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--passages", type=int, default=10_000)
     parser.add_argument("--per-second", type=float, default=5.0, help="searches")
     parser.add_argument("--kills", type=int, default=5, help="of the worker, at random moments of each switch")
+    parser.add_argument("--only", default="", help="only switches whose name contains this")
     options = parser.parse_args(arguments)
     if not sentences():
         print("skipped: no data to make texts of")
@@ -212,7 +214,7 @@ def main(arguments: list[str]) -> int:
         f"{'p95 before':>12}{'p95 during':>12}{'ratio':>7}"
     )
     try:
-        rows = run(folder, options.passages, options.per_second, options.kills)
+        rows = run(folder, options)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     write_result("switch", {"searches_per_s": options.per_second, "switches": rows})
