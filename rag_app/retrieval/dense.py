@@ -121,7 +121,8 @@ async def build_hnsw(engine: AsyncEngine, *, index_id: int, dimensions: int) -> 
             create = f"CREATE INDEX CONCURRENTLY {name} ON embeddings_{int(index_id)} {build}"
         else:
             create = f"CREATE INDEX CONCURRENTLY {name} ON embeddings_default {build} WHERE index_id = {int(index_id)}"
-        await outside.execute(text(f"SET maintenance_work_mem = '{await _build_memory_mb(outside, index_id)}MB'"))
+        memory = f"{await _build_memory_mb(outside, index_id)}MB"
+        await outside.execute(_MEMORY, {"memory": memory})
         await outside.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
         await outside.execute(text(create))
         await outside.execute(text("RESET maintenance_work_mem"))
@@ -213,6 +214,7 @@ _ORPHANED = text("""
     WHERE c.relkind = 'i' AND c.relname ~ '^embeddings_hnsw_[0-9]+$'
     AND NOT EXISTS (SELECT FROM indexes i WHERE 'embeddings_hnsw_' || i.id = c.relname)
 """)
+_MEMORY = text("SELECT set_config('maintenance_work_mem', :memory, false)")
 _SIZE = text("""
     SELECT i.dimensions, coalesce(sum(t.passages), 0)::bigint AS passages FROM indexes i
     LEFT JOIN lexical_totals t ON t.knowledge_base_id = i.knowledge_base_id AND t.cutting_id = i.cutting_id
