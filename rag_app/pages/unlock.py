@@ -10,7 +10,7 @@ from rag_app.state.unlock import UnlockState
 def unlock_dialog() -> rx.Component:
     """Opened by UnlockState.ask."""
     return form_dialog(
-        rx.fragment("Password of “", UnlockState.doc_title, "”"),
+        "Password of “" + UnlockState.doc_title + "”",
         field(
             "Password",
             text_input("password", type="password", required=True, auto_complete="off", max_length=500),
