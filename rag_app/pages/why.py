@@ -200,8 +200,8 @@ def _compared() -> rx.Component:
         rx.cond(
             WhyState.may_apply,
             rx.el.div(
-                button("Use these settings for ", WhyState.bot_name, look="primary", on_click=WhyState.apply),
-                rx.el.span("From the next question on.", class_name="small muted"),
+                button("Use these settings", look="primary", on_click=WhyState.apply),
+                rx.el.span("For “", WhyState.bot_name, "”, from the next question on.", class_name="small muted"),
                 class_name="row wrap",
             ),
             rx.el.p("Editors can apply these settings to the bot.", class_name="small muted"),
