@@ -65,16 +65,20 @@ async def test_a_child_that_is_suspended_is_replaced(monkeypatch: pytest.MonkeyP
     nursery = Nursery(SLEEP)
     keeper = Keeper("worker", nursery.start, may_pause=may_pause)
     keeping = asyncio.ensure_future(keeper.keep())
-    async with asyncio.timeout(30):
-        await until(lambda: keeper.process is not None)
-        assert keeper.process is not None
-        keeper.process.send_signal(signal.SIGSTOP)
-        if may_pause:
-            await asyncio.sleep(0.6)
-            assert nursery.started == 1
+    try:
+        async with asyncio.timeout(30):
+            await until(lambda: keeper.process is not None)
+            assert keeper.process is not None
+            keeper.process.send_signal(signal.SIGSTOP)
+            if may_pause:
+                await asyncio.sleep(0.6)
+                assert nursery.started == 1
+                keeper.process.send_signal(signal.SIGCONT)
+            else:
+                await until(lambda: nursery.started == 2)
+    finally:
+        if keeper.process is not None:
             keeper.process.send_signal(signal.SIGCONT)
-        else:
-            await until(lambda: nursery.started == 2)
         await keeper.stop(5.0)
         await keeping
 
