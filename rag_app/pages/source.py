@@ -229,8 +229,8 @@ def _facts() -> rx.Component:
         rx.el.span(row.kind, " · ", row.address, class_name="break"),
         rx.el.br(),
         rx.el.span(
-            row.pages,
-            " pages · ",
+            row.extent,
+            " · ",
             rx.cond(row.paused, "paused", row.schedule),
             rx.cond(row.next_at != "", rx.fragment(", next ", Age.create(when=row.next_at)), rx.fragment()),
             class_name="num",

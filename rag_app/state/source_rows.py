@@ -53,6 +53,7 @@ class SourceRow:
     schedule: str
     next_at: str
     pages: str
+    extent: str
     has_run: bool
     run: RunRow
 
@@ -89,7 +90,7 @@ class DiffRow:
 
 
 NO_RUN = RunRow("", "", "flat", False, 0, "", "", "", "", 0, "")
-NO_SOURCE = SourceRow("", "", "", "", False, False, "", "", "", False, NO_RUN)
+NO_SOURCE = SourceRow("", "", "", "", False, False, "", "", "", "", False, NO_RUN)
 
 
 def run_row(run: RunCard) -> RunRow:
@@ -131,6 +132,7 @@ def source_row(card: SourceCard) -> SourceRow:
         schedule=in_words(card.schedule),
         next_at=card.next_run_at.isoformat() if card.next_run_at else "",
         pages=count(card.pages),
+        extent=counted(card.pages, "page"),
         has_run=card.last_run is not None,
         run=run_row(card.last_run) if card.last_run else NO_RUN,
     )
