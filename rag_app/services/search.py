@@ -42,9 +42,12 @@ async def search_knowledge_base(
 ) -> SearchResult:
     """Passages of one knowledge base, best first. Raises NotFound, InvalidInput.
 
-    `rerank` True takes the reranker of the knowledge base's own bot; where there is none, a warning says so.
+    `rerank` True takes the reranker of the knowledge base's own bot; where there is none, a warning says so. To name
+    another one takes the right to change bots, because calls of models cost money.
     """
     permit(actor, "search")
+    if isinstance(rerank, RerankSettings):
+        permit(actor, "bot.edit")
     check_query(query)
     warnings: list[str] = []
     if rerank:

@@ -52,12 +52,15 @@ class Trial:
 async def try_settings(context: Context, actor: Actor, message_id: UUID, changes: Mapping[str, Any]) -> Trial:
     """Search again for an answer of one's own, with the bot's settings and with changed ones; nothing is stored.
 
-    The model of the bot is asked nothing, except when it reranks. Raises NotFound, Conflict, InvalidInput.
+    The model of the bot is asked nothing, except when it reranks; another reranker takes the right to change bots.
+    Raises NotFound, Conflict, InvalidInput, Forbidden.
     """
     permit(actor, "chat")
     trace = await read_trace(context, actor, message_id)
     bot = await get_bot(context, actor, trace.bot_id)
     changed = settings_of(with_changes(as_json(bot.retrieval), changes))
+    if changed.rerank and changed.rerank != bot.retrieval.rerank:
+        permit(actor, "bot.edit")  # calls of models cost money
     model = await chat_model(context, actor.workspace_id, bot)
     found = []
     for settings in (bot.retrieval, changed):

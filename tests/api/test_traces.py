@@ -307,6 +307,11 @@ async def test_the_chat_model_reranks_and_a_search_takes_a_reranker(shop: Shop) 
     found = (await shop.owner.post(address, json=body)).json()
     assert [each["ranks"]["rerank"] for each in found["passages"]] == [1, 2, 3]
     assert found["timings_ms"]["rerank"] > 0 and found["warnings"] == []
+    viewer = await shop.cast.program((await shop.cast.key(await shop.cast.actor(await shop.cast.join("viewer"))))[1])
+    assert (await viewer.post(address, json=body)).status_code == 403  # calls of models cost money
+    own = (await viewer.post(f"{V1}/bots/{shop.bot}/chat", json={"message": "When is the refund paid?"})).json()
+    tried = {"retrieval": {"rerank": {"model": "compatible/other"}}}
+    assert (await viewer.post(f"{V1}/messages/{own['message_id']}/trace/try", json=tried)).status_code == 403
     none = (await shop.owner.post(address, json={**body, "rerank": True})).json()
     assert none["warnings"] == ["rerank: no reranker is configured"]
     plain = (await shop.owner.post(address, json={"query": "refund"})).json()
