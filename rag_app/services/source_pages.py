@@ -18,7 +18,8 @@ from rag_app.services.permissions import Actor, permit
 PageStatus = Literal["waiting", "added", "changed", "unchanged", "removed", "failed", "skipped", "alias"]
 _CARDS = f"""
 SELECT p.id, p.source_id, p.url, p.depth, p.status, p.run_id, p.document_id, d.title, p.error_code, p.error_message,
-       p.links, p.seen_at, p.changed_at
+       p.links, p.seen_at, p.changed_at,
+       EXISTS (SELECT 1 FROM versions v WHERE v.knowledge_base_id = d.knowledge_base_id AND v.document_id = d.id AND v.number > 1) AS has_changed
 FROM source_pages p JOIN knowledge_bases k ON k.id = p.knowledge_base_id
 LEFT JOIN documents d ON d.knowledge_base_id = p.knowledge_base_id AND d.id = p.document_id AND d.deleted_at IS NULL
 WHERE {VISIBLE}
@@ -69,6 +70,7 @@ class SourcePageCard:
     links: tuple[str, ...]
     seen_at: datetime | None
     changed_at: datetime | None
+    has_changed: bool  # there is more than one version
 
 
 @dataclass(frozen=True, slots=True)

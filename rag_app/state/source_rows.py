@@ -150,7 +150,7 @@ def page_row(card: SourcePageCard) -> SourcePageRow:
         error=card.error.message if card.error else "",
         changed_at=card.changed_at.isoformat() if card.changed_at else "",
         is_web=card.url.startswith(("http://", "https://")),
-        has_diff=card.status in ("changed", "unchanged") and card.document_id is not None,
+        has_diff=card.has_changed,
     )
 
 
