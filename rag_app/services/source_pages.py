@@ -19,7 +19,8 @@ PageStatus = Literal["waiting", "added", "changed", "unchanged", "removed", "fai
 _CARDS = f"""
 SELECT p.id, p.source_id, p.url, p.depth, p.status, p.run_id, p.document_id, d.title, p.error_code, p.error_message,
        p.links, p.seen_at, p.changed_at,
-       EXISTS (SELECT 1 FROM versions v WHERE v.knowledge_base_id = d.knowledge_base_id AND v.document_id = d.id AND v.number > 1) AS has_changed
+       EXISTS (SELECT 1 FROM versions v WHERE v.knowledge_base_id = d.knowledge_base_id
+               AND v.document_id = d.id AND v.number > 1) AS has_changed
 FROM source_pages p JOIN knowledge_bases k ON k.id = p.knowledge_base_id
 LEFT JOIN documents d ON d.knowledge_base_id = p.knowledge_base_id AND d.id = p.document_id AND d.deleted_at IS NULL
 WHERE {VISIBLE}
