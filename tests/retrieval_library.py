@@ -100,13 +100,9 @@ class Library:
             session.add(document)
             await session.flush()
             version = knowledge.Version(
-                knowledge_base_id=base,
-                workspace_id=self.workspace_id,
-                document_id=document.id,
-                text=body,
-                state="ready",
-                names=names or [],
-            )
+                knowledge_base_id=base, workspace_id=self.workspace_id, document_id=document.id, text=body,
+                state="ready", names=names or [],
+            )  # fmt: skip
             session.add(version)
             await session.flush()
             rows, start = [], 0
