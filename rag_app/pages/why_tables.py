@@ -19,7 +19,7 @@ def _bar(text: Any, part: Any, label: str) -> rx.Component:
 
 def _candidate(row: CandidateRow) -> rx.Component:
     return rx.el.tr(
-        rx.el.td(row.place, class_name="num muted"),
+        rx.el.td(row.place, class_name="num muted why-n"),
         rx.el.td(
             rx.el.a(row.title, href=f"/documents/{row.document_id}", class_name="doc-title"),
             rx.el.details(
@@ -39,7 +39,7 @@ def _candidate(row: CandidateRow) -> rx.Component:
 def candidates_table(row: SearchRow) -> rx.Component:
     """The candidates of one search, best first."""
     heads = [
-        ("#", "why-n"),
+        ("#", ""),
         ("Passage", ""),
         ("Words", ""),
         ("Meaning", ""),
@@ -70,7 +70,7 @@ def calls_table() -> rx.Component:
 
 def _found(row: FoundRow) -> rx.Component:
     return rx.el.tr(
-        rx.el.td(f"{row.place}.", class_name="num muted"),
+        rx.el.td(f"{row.place}.", class_name="num muted why-n"),
         rx.el.td(
             rx.el.a(row.title, href=f"/documents/{row.document_id}", class_name="doc-title"),
             rx.el.div(row.where, class_name="small muted"),
@@ -83,5 +83,5 @@ def _found(row: FoundRow) -> rx.Component:
 
 def trial_table(row: TriedRow) -> rx.Component:
     """The passages that one set of settings finds."""
-    heads = [("#", "why-n"), ("Passage", ""), ("Relevance", ""), ("Change", "")]
+    heads = [("#", ""), ("Passage", ""), ("Relevance", ""), ("Change", "")]
     return table(heads, rx.foreach(row.passages, _found), label="Passages found")
