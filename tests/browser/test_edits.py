@@ -1,8 +1,11 @@
 """A passage hidden and corrected in the browser, its history, a note and a conflict."""
 
 import time
+from collections.abc import Iterator
+from uuid import uuid4
 
 import httpx
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Product
@@ -21,7 +24,7 @@ class Desk:
         self.client = httpx.Client(
             base_url=f"{product.address}/api/v1", headers=headers, cookies=owner, trust_env=False, timeout=30
         )
-        made = self.client.post("/knowledge-bases", json={"name": "Returns desk"}).raise_for_status()
+        made = self.client.post("/knowledge-bases", json={"name": f"Returns desk {uuid4().hex[:6]}"}).raise_for_status()
         self.base = made.json()["id"]
         self.document = ""
 
@@ -44,10 +47,18 @@ class Desk:
         return "\n".join(each["text"] for each in answer.json()["passages"])
 
 
+@pytest.fixture
+def desk(product: Product, owner: dict[str, str]) -> Iterator[Desk]:
+    """A desk of this test's own."""
+    made = Desk(product, owner)
+    yield made
+    made.client.close()
+
+
 def test_a_passage_is_hidden_corrected_and_shown_again(
-    signed_in: Page, product: Product, owner: dict[str, str], complaints: list[str]
+    signed_in: Page, product: Product, desk: Desk, complaints: list[str]
 ) -> None:
-    desk, page = Desk(product, owner), signed_in
+    page = signed_in
     desk.put(FIRST)
     page.goto(f"{product.address}/documents/{desk.document}?tab=cut")
     page.get_by_role("button", name="Hide passage 1").click()
@@ -72,9 +83,9 @@ def test_a_passage_is_hidden_corrected_and_shown_again(
 
 
 def test_an_older_version_is_compared_brought_back_and_undone(
-    signed_in: Page, product: Product, owner: dict[str, str], complaints: list[str]
+    signed_in: Page, product: Product, desk: Desk, complaints: list[str]
 ) -> None:
-    desk, page = Desk(product, owner), signed_in
+    page = signed_in
     desk.put(FIRST)
     desk.put(FIRST.replace("thirty", "sixty"))
     page.goto(f"{product.address}/documents/{desk.document}")
@@ -92,9 +103,9 @@ def test_an_older_version_is_compared_brought_back_and_undone(
 
 
 def test_a_note_is_added_and_a_conflict_is_kept_as_a_note(
-    signed_in: Page, product: Product, owner: dict[str, str], complaints: list[str]
+    signed_in: Page, product: Product, desk: Desk, complaints: list[str]
 ) -> None:
-    desk, page = Desk(product, owner), signed_in
+    page = signed_in
     desk.put(FIRST)
     start = FIRST.index("five")
     edit = {"kind": "correct", "char_from": start, "char_to": start + 4, "text": "two"}
@@ -107,8 +118,8 @@ def test_a_note_is_added_and_a_conflict_is_kept_as_a_note(
     expect(page.get_by_role("heading", name="No conflicts")).to_be_visible()
     page.get_by_role("tab", name="Notes").click()
     page.get_by_role("button", name="Question and answer").click()
-    page.get_by_label("Question").fill("Who keeps the lighthouse?")
-    page.get_by_label("Answer").fill("Marta keeps it.")
+    page.get_by_role("textbox", name="Question").fill("Who keeps the lighthouse?")
+    page.get_by_role("textbox", name="Answer").fill("Marta keeps it.")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Marta keeps it.")).to_be_visible()
     expect(page.get_by_text("being made searchable")).to_have_count(0)
