@@ -29,7 +29,8 @@ from rag_app.services.permissions import Actor, permit
 SAMPLE_DOCUMENTS = 40
 SAMPLE_CHARACTERS = 2_000_000
 SAMPLE_PASSAGES = 400
-BUNDLED_PER_S = 1_000.0  # passages embedded and stored per second, measured on two cores beside searches
+# Rough rates of two cores; an estimate is shown as such.
+BUNDLED_PER_S = 1_000.0  # passages embedded and stored per second
 STORED_PER_S = 2_000.0  # passages stored per second
 CUT_PER_S = 500.0  # passages cut, analysed and stored per second
 HNSW_PER_S = 5_000.0  # vectors put into an HNSW per second
