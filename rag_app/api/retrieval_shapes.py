@@ -32,9 +32,7 @@ class RetrievalIn(Shape):
 
     limit: Annotated[int | None, Field(ge=1, le=MOST_PASSAGES, description="passages")] = None
     mode: Mode | None = None
-    filter: Annotated[dict[str, Any] | None, Field(description="equality per field; a list means any of it")] = (
-        None
-    )
+    filter: Annotated[dict[str, Any] | None, Field(description="equality per field; a list means any of it")] = None
     dense_weight: Annotated[Share | None, Field(description="null = that of the embedding model")] = None
     rerank: RerankIn | None = None
     split: Annotated[bool | None, Field(description="search the parts of a question one by one")] = None

@@ -89,9 +89,7 @@ class Document(SQLModel, table=True):
         ),
         Index("documents_id", "id"),
         Index("documents_newest", "knowledge_base_id", "created_at", "id"),
-        Index(
-            "documents_parent", "knowledge_base_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")
-        ),
+        Index("documents_parent", "knowledge_base_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
     )
     knowledge_base_id: UUID = Field(foreign_key="knowledge_bases.id", primary_key=True, ondelete="CASCADE")
     id: UUID = Field(default_factory=new_id, primary_key=True)
