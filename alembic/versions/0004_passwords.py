@@ -1,4 +1,4 @@
-"""Passwords that open encrypted originals, sealed until they were used; what a reading left out; members of archives."""
+"""Passwords that open encrypted originals, sealed until used; what a reading left out; members of archives."""
 
 from collections.abc import Sequence
 

@@ -139,7 +139,7 @@ class _Cutter:
         return found
 
     def overlapping(self, groups: Sequence[_Group], most: int) -> list[_Group]:
-        """The groups, each begun a little earlier: with what fits into `most` of the group before, if it has its path."""
+        """The groups, each begun a little earlier: with what fits into `most` of the one before, if it has its path."""
         found = list(groups[:1])
         for before, group in pairwise(groups):
             first = group.first

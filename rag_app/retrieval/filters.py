@@ -23,9 +23,9 @@ AUTOMATIC: dict[str, str] = {
     "site": "to_jsonb(lower(substring({d}.url FROM '^[a-z]+://(?:[^/?#@]*@)?([^/:?#]+)')))",
     "path": f"to_jsonb({_PATH})",
     # All folders that the path lies in, and the path itself.
-    "section": "(SELECT jsonb_agg('/' || array_to_string(steps[1:depth], '/')) "
+    "section": "(SELECT jsonb_agg('/' || array_to_string(steps[1:depth], '/')) "  # noqa: S608 -- constants of this file
     f"FROM string_to_array(trim(BOTH '/' FROM {_PATH}), '/') AS steps, "
-    "generate_series(1, cardinality(steps)) AS depth)",  # noqa: S608 -- constants of this file
+    "generate_series(1, cardinality(steps)) AS depth)",
     "year": "to_jsonb(CAST(substring(coalesce({d}.metadata ->> 'date', {d}.metadata ->> 'created', "
     "{d}.metadata ->> 'modified') FROM '((19|20)[0-9][0-9])') AS integer))",
 }

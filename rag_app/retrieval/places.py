@@ -1,7 +1,7 @@
 """Where in its original a stretch of text stands, beyond pages: sheet and rows, slide, part, time; joined and worded.
 
-A place is a flat object of some of these: `part` (name of an attachment or member), `sheet`, `rows` [first, last] as the
-spreadsheet counts them, `lines` [first, last] of a file of records, `slide` and `slide_to`, `page` and `page_to`,
+A place is a flat object of some of these: `part` (name of an attachment or member), `sheet`, `rows` [first, last] as
+the spreadsheet counts them, `lines` [first, last] of a file of records, `slide` and `slide_to`, `page` and `page_to`,
 `time_from` and `time_to` (HH:MM:SS.mmm). A stretch that reaches into another part or sheet ends at the place `to`.
 """
 
