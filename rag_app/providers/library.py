@@ -96,6 +96,7 @@ def _load() -> Any:
     litellm.suppress_debug_info = True
     litellm.turn_off_message_logging = True
     litellm.num_retries = 0
+    litellm.DEFAULT_MAX_RETRIES = 0  # taken for embeddings in place of the 0 that a call names
     litellm.set_verbose = False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

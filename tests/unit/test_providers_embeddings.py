@@ -76,6 +76,14 @@ async def test_what_may_pass_is_tried_again(double: ProviderDouble) -> None:
     assert len(double.requests) == 3
 
 
+async def test_nobody_below_tries_again_as_well(double: ProviderDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rag_app.providers.embeddings._BACKOFF_S", 0.001)
+    double.default = provider_double.server_error(503)
+    with pytest.raises(ProviderError):
+        await rows_of(double, ["a"])
+    assert len(double.requests) == 5
+
+
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
