@@ -140,12 +140,13 @@ async def test_a_tab_that_kept_an_ended_session_is_sent_away(address: str, web_c
 
 
 async def test_other_sessions_stay_open_when_one_ends(address: str, web_context: Context) -> None:
-    _, first = await owner(web_context)
+    actor, first = await owner(web_context)
     _, second = await owner(web_context)
+    await create_knowledge_base(web_context, actor, NewKnowledgeBase("Seen by the other session"))
     async with tab(address, cookie=second.token, path="/knowledge") as wire:
         await accounts.sign_out(web_context, first.token)
         await wire.updates(quiet_s=1)
-        assert "Still here" in str(await wire.fire(_name("knowledge_list_state.load")))
+        assert "Seen by the other session" in str(await wire.fire(_name("knowledge_list_state.load")))
 
 
 async def test_the_token_of_a_tab_does_not_give_its_memory_to_another_person(
