@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -15,6 +16,10 @@ from tests import chromium, database_server
 if TYPE_CHECKING:
     from rag_app.services.context import Context
     from tests.provider_double import ProviderDouble
+
+# The same examples in every run, so that a change is judged by what it changes; EXPLORE=1 looks for new ones.
+hypothesis.settings.register_profile("suite", derandomize=os.environ.get("EXPLORE") != "1")
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

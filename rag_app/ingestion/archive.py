@@ -36,7 +36,7 @@ _DRIVE = re.compile(r"^[A-Za-z]:")
 _UNSHOWN = re.compile("[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 _LITTER = frozenset({"thumbs.db", "desktop.ini"})
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, KeyError,
-           IndexError, OverflowError)  # fmt: skip
+           IndexError, OverflowError, NotImplementedError)  # fmt: skip
 _TOO_MANY = f"The archive holds more than {MOST_MEMBERS:,} files: split it."
 _TOO_LARGE = f"The archive unpacks to more than {MOST_BYTES // 1_000_000_000} GB: split it."
 _BOMB = f"The archive unpacks to more than {HIGHEST_RATIO} times its size, as only hostile ones do."

@@ -192,7 +192,7 @@ class _Reader:
         if not found:
             return place
         mark = found.group(1)
-        kind = "1." if mark[0].isdigit() else mark
+        kind = "1." if mark[0].isdecimal() else mark
         if kind in self._marks and self.flow.is_in_list:
             del self._marks[self._marks.index(kind) + 1 :]
         elif self.flow.is_in_list:

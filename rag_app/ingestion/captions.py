@@ -76,7 +76,7 @@ def _cues(text: str) -> Iterator[_Cue]:
                 break  # a cue ends with an empty line; what follows is a note or the name of the next one
             body.append(line)
         # Some files have no empty lines between cues: the last line is then the number of the next one.
-        if number + 1 + len(body) == following < len(lines) and body and body[-1].strip().isdigit():
+        if number + 1 + len(body) == following < len(lines) and body and body[-1].strip().isdecimal():
             body.pop()
         yield from _spoken(_milliseconds(found.group(1)), _milliseconds(found.group(2)), body)
 

@@ -126,7 +126,7 @@ class _Reader:
         span, continued = 1, False
         if properties is not None:
             grid = properties.find("{*}gridSpan")
-            if grid is not None and attribute(grid, "val").isdigit():
+            if grid is not None and attribute(grid, "val").isdecimal():
                 span = min(100, max(1, int(attribute(grid, "val"))))
             merge = properties.find("{*}vMerge")
             continued = merge is not None and attribute(merge, "val") in ("", "continue")

@@ -68,7 +68,7 @@ class Styles:
     @staticmethod
     def _level(properties: etree._Element | None, chain: list[_Style]) -> tuple[int, bool]:
         own = _child_value(properties, "outlineLvl")
-        if own.isdigit() and int(own) < 9:
+        if own.isdecimal() and int(own) < 9:
             return min(6, int(own) + 1), False
         for style in chain:
             named = _HEADING_NAME.fullmatch(style.name.strip())
@@ -101,7 +101,7 @@ def _numbering(properties: etree._Element | None) -> tuple[str, int] | None:
         return None
     depth = _child_value(numbering, "ilvl")
     number_id = _child_value(numbering, "numId")
-    return (number_id, int(depth) if depth.isdigit() else 0) if number_id else None
+    return (number_id, int(depth) if depth.isdecimal() else 0) if number_id else None
 
 
 def _styles(package: Package) -> dict[str, _Style]:
@@ -113,7 +113,7 @@ def _styles(package: Package) -> dict[str, _Style]:
         found[attribute(style, "styleId")] = _Style(
             _child_value(style, "name"),
             _child_value(style, "basedOn"),
-            int(outline) if outline.isdigit() else None,
+            int(outline) if outline.isdecimal() else None,
             _numbering(properties),
         )
     return found
@@ -127,7 +127,7 @@ def _number_formats(package: Package) -> dict[tuple[str, int], str]:
     for definition in root.iter("{*}abstractNum"):
         levels = ((attribute(level, "ilvl"), _child_value(level, "numFmt")) for level in definition.iter("{*}lvl"))
         abstract[attribute(definition, "abstractNumId")] = {
-            int(depth): form for depth, form in levels if depth.isdigit()
+            int(depth): form for depth, form in levels if depth.isdecimal()
         }
     found = {}
     for number in root.iter("{*}num"):

@@ -231,7 +231,7 @@ class Walker:
 
 def _span(cell: LexborNode, name: str) -> int:
     value = cell.attributes.get(name) or "1"
-    return min(_MAX_SPAN, max(1, int(value))) if value.isascii() and value.isdigit() else 1
+    return min(_MAX_SPAN, max(1, int(value))) if value.isascii() and value.isdecimal() else 1
 
 
 def cell_grid(rows: Sequence[Sequence[str]]) -> list[list[str]]:

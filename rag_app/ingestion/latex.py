@@ -359,5 +359,5 @@ class _Reader:
         self._argument()
         text = self._argument()
         self._text.append(text)
-        for _ in range(min(int(count), 100) - 1 if count.isdigit() else 0):
+        for _ in range(min(int(count), 100) - 1 if count.isdecimal() else 0):
             self._end_cell()

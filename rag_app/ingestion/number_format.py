@@ -139,7 +139,7 @@ def _decimal(value: float, section: _Section) -> str:
 
 def _shared_out(number: str, groups: list[str]) -> list[str]:
     """The digits for each group of a format such as 000-0000, from the right; the first takes what is left."""
-    if len(groups) == 1 or not number.isdigit():
+    if len(groups) == 1 or not number.isdecimal():
         return [number] + [""] * (len(groups) - 1)
     shares: list[str] = []
     for group in reversed(groups[1:]):

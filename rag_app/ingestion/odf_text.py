@@ -59,7 +59,7 @@ class OdfText:
         level = attribute(element, "outline-level")
         style = self._style_names(attribute(element, "style-name"))
         if name == "h":
-            number = min(6, max(1, int(level))) if level.isdigit() else 1
+            number = min(6, max(1, int(level))) if level.isdecimal() else 1
             self._draft.add("heading", one_line(text), level=number)
             self.title = self.title or (one_line(text) if number == 1 else "")
         elif "title" in style and text.strip():
@@ -131,7 +131,7 @@ class OdfText:
             name = name_of(child)
             if name == "s":
                 count = attribute(child, "c")
-                out.append(" " * (min(int(count), _MOST_SPACES) if count.isdigit() else 1))
+                out.append(" " * (min(int(count), _MOST_SPACES) if count.isdecimal() else 1))
             elif name == "tab":
                 out.append("\t")
             elif name == "line-break":
@@ -152,7 +152,7 @@ _CONTAINERS = frozenset(
 def repeated(element: etree._Element, name: str) -> int:
     """How often a row or cell stands, at least once."""
     count = attribute(element, name)
-    return max(1, int(count)) if count.isdigit() and len(count) < 10 else 1
+    return max(1, int(count)) if count.isdecimal() and len(count) < 10 else 1
 
 
 def is_hidden_style(style: etree._Element | None) -> bool:

@@ -175,7 +175,7 @@ def _paragraphs(shape: etree._Element) -> Iterator[tuple[str, int, bool | None]]
         depth, bullet = 0, None
         if properties is not None:
             level = attribute(properties, "lvl")
-            depth = min(8, int(level)) if level.isdigit() else 0
+            depth = min(8, int(level)) if level.isdecimal() else 0
             names = {name_of(child) for child in properties}
             bullet = True if names & {"buChar", "buAutoNum", "buBlip"} else False if "buNone" in names else None
         yield text, depth, bullet

@@ -36,7 +36,7 @@ def _points(element: etree._Element) -> dict[int, str]:
     found: dict[int, str] = {}
     for point in list(element.iter("{*}pt"))[:_MOST_POINTS]:
         place, value = attribute(point, "idx"), point.find("{*}v")
-        if place.isdigit() and value is not None:
+        if place.isdecimal() and value is not None:
             found[int(place)] = _shown(value.text or "")
     if not found:
         found = {0: one_line(" ".join(each.text or "" for each in element.iter("{*}v")))}

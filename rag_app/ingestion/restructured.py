@@ -134,7 +134,7 @@ class _Reader:
             return
         rows = csv_table(options, content) if name == "csv-table" else list_table(content)
         heads = options.get("header-rows", "")
-        count = int(heads) if heads.isdigit() else 1 if options.get("header") else 0
+        count = int(heads) if heads.isdecimal() else 1 if options.get("header") else 0
         self.flow.table([[self._inline(cell) for cell in row] for row in rows], header_rows=count)
 
     def _deeper(self, lines: Sequence[str]) -> None:

@@ -293,7 +293,7 @@ class _Reader:
         level = self._style_level
         for start in _HEADING_NAMES:
             digit = name.removeprefix(start)[:1]
-            if name.startswith(start) and digit.isdigit() and digit != "0":
+            if name.startswith(start) and digit.isdecimal() and digit != "0":
                 level = min(6, int(digit))
         if name in ("title", "titel", "titre", "título", "titolo"):
             level = 1

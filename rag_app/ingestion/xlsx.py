@@ -85,7 +85,7 @@ def _read(package: Package, part: str, *, cells: CellReader, counter: SheetCount
         name = name_of(element)
         if name == "row":
             own = attribute(element, "r")
-            number = int(own) if own.isdigit() else number + 1
+            number = int(own) if own.isdecimal() else number + 1
             row = _row(element, cells)
             if row:
                 counter.add(len(row))
@@ -139,7 +139,7 @@ def _position(reference: re.Match[str] | None) -> tuple[int, int]:
 
 
 def _whole(text: str) -> int:
-    return int(text) if text.isdigit() else int(float(text)) if text.replace(".", "", 1).isdigit() else 0
+    return int(text) if text.isdecimal() else int(float(text)) if text.replace(".", "", 1).isdecimal() else 0
 
 
 def _write(draft: Draft, name: str, sheet: _Sheet) -> None:

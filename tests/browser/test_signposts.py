@@ -29,6 +29,7 @@ def test_many_uploads_fold_to_what_was_refused(
     signed_in: Page, product: Product, base: tuple[httpx.Client, str]
 ) -> None:
     signed_in.goto(f"{product.address}/knowledge/{base[1]}")
+    expect(signed_in.get_by_role("heading", name="No documents yet")).to_be_visible()
     files: list[FilePayload] = [
         {"name": f"note-{n}.md", "mimeType": "text/markdown", "buffer": f"Note {n} speaks of tulips.".encode()}
         for n in range(5)
