@@ -3,6 +3,7 @@
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -263,3 +264,19 @@ def _children(parent: int) -> list[int]:
                 if int(Path(f"/proc/{name}/stat").read_text().rsplit(")", 1)[1].split()[1]) == parent:
                     found.append(int(name))
     return found
+
+
+@contextmanager
+def running_product(folder: Path) -> Iterator[Product]:
+    """An installation of its own with an owner and a key, ready; stopped afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    made = Product(folder, port)
+    made.start()
+    try:
+        made.wait_until_ready()
+        made.enter()
+        yield made
+    finally:
+        made.stop()

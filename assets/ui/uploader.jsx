@@ -130,7 +130,7 @@ export function Uploader({ url, maxMb = 100, accept = "", onAdded, children }) {
         onDragOver={(event) => event.preventDefault()} onDrop={drop}>
         <div>
           <strong>Drop files or folders here</strong>
-          <div className="hint">PDF, Word, HTML, Markdown, text, CSV · up to {maxMb} MB each</div>
+          <div className="hint">PDF, Office, web pages, Markdown, e-mail, archives and more · up to {maxMb} MB each</div>
         </div>
         <div className="row wrap">
           <button type="button" className="btn primary" onClick={() => choose(false)}>Choose files</button>

@@ -1,13 +1,13 @@
 """Reads AsciiDoc: sections, lists, tables, code, admonitions; nothing is included from elsewhere."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rag_app.errors import NoText
 from rag_app.ingestion.asciidoc_inline import plain
 from rag_app.ingestion.asciidoc_table import table_rows
 from rag_app.ingestion.draft import one_line
-from rag_app.ingestion.flow import Flow
+from rag_app.ingestion.flow import Flow, Way, read_blocks
 from rag_app.ingestion.parsed import ParsedDocument
 
 _HEADING = re.compile(r"(={1,6}|#{1,6})\s+(\S.*?)(?:\s+\1)?$")
@@ -51,23 +51,14 @@ class _Reader:
         self._marks: list[str] = []  # the kinds of bullets of the list being read, outermost first
         self._depth = 0  # of blocks in blocks
         self._style = ""  # what stood in brackets above the block
-        self._ways: tuple[Callable[[Sequence[str], int], int], ...] = (
+        self._ways: tuple[Way, ...] = (
             self._unshown, self._heading, self._attribute, self._above, self._fence, self._table, self._item,
             self._term, self._literal, self._paragraph,
         )  # fmt: skip
 
     def read(self, lines: Sequence[str]) -> None:
         """All blocks of the lines."""
-        place = 0
-        while place < len(lines):
-            if not lines[place].strip():
-                place += 1
-                continue
-            for way in self._ways:
-                after = way(lines, place)
-                if after > place:
-                    place = after
-                    break
+        read_blocks(lines, self._ways)
 
     def _inline(self, text: str) -> str:
         return plain(text, self._attributes)

@@ -1,11 +1,23 @@
 """Writes the blocks of a marked-up text one after the other, gathering the items of a list until it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rag_app.ingestion.draft import Draft, one_line, soft_lines
 from rag_app.ingestion.tables import pipe_table
 
 _DEEPEST_ITEM = 8
+Way = Callable[[Sequence[str], int], int]
+"""Reads the block at a line, if it is of its kind: the line after it, else the same line."""
+
+
+def read_blocks(lines: Sequence[str], ways: Sequence[Way]) -> None:
+    """All blocks of the lines, each by the first way that takes it; the last way must take any."""
+    place = 0
+    while place < len(lines):
+        if not lines[place].strip():
+            place += 1
+            continue
+        place = next(after for way in ways if (after := way(lines, place)) > place)
 
 
 class Flow:

@@ -25,15 +25,11 @@ from rag_app.ingestion import scans
 from rag_app.ingestion.cutting import cut_by, kept_reading
 from rag_app.ingestion.edit_rows import Edited, EditsChanged, edited, edits_of
 from rag_app.ingestion.embed import CachedEmbedder, EmbedTexts
-from rag_app.ingestion.encoding import clean
 from rag_app.ingestion.fetch import fetch_page
-from rag_app.ingestion.language import detect
-from rag_app.ingestion.names import names_of
 from rag_app.ingestion.parsed import Cut, ParsedDocument
-from rag_app.ingestion.plain import parse_plain
 from rag_app.ingestion.sandbox import ParserPool
 from rag_app.ingestion.store import Prepared, publish
-from rag_app.ingestion.texts import read_texts
+from rag_app.ingestion.texts import parse_text, read_texts
 from rag_app.ingestion.title import title_of
 from rag_app.ingestion.versions import (
     MOST_FAILURES,
@@ -122,9 +118,8 @@ async def _work(workshop: Workshop, claimed: Sequence[Claimed], waits: int) -> O
     read: list[_Read] = []
     outcome = Outcome(waits)
     texts = [each for each in claimed if each.kind == "text" and each.text is None and each.failures <= MOST_FAILURES]
-    if len(texts) > 1:
-        read, left = await _read_together(workshop, texts)
-        done = {each.id for each in texts} - {each.id for each in left}
+    if len(texts) > 1 and (together := await _read_together(workshop, texts)) is not None:
+        read, done = together, {each.id for each in texts}
         claimed = [each for each in claimed if each.id not in done]
     for each in claimed:
         try:
@@ -142,13 +137,13 @@ async def _work(workshop: Workshop, claimed: Sequence[Claimed], waits: int) -> O
     return outcome
 
 
-async def _read_together(workshop: Workshop, texts: Sequence[Claimed]) -> tuple[list[_Read], Sequence[Claimed]]:
-    """A batch of texts in one go, and those left to be read one by one: all of them when anything is amiss."""
+async def _read_together(workshop: Workshop, texts: Sequence[Claimed]) -> list[_Read] | None:
+    """A batch of texts in one go; None when anything is amiss, so that they have to be read one by one."""
     try:
         found = await read_texts(workshop.engine, workshop.files, texts)
     except (*TRANSIENT, DocumentFailed, NotFound, UnicodeDecodeError):
-        return [], texts
-    return [_Read(claimed, parsed.text, parsed.language, cuts) for claimed, parsed, cuts in found], ()
+        return None
+    return [_Read(claimed, parsed.text, parsed.language, cuts) for claimed, parsed, cuts in found]
 
 
 async def _bring_out(workshop: Workshop, read: Sequence[_Read], outcome: Outcome) -> None:
@@ -224,7 +219,7 @@ async def _parse(workshop: Workshop, claimed: Claimed) -> ParsedDocument:
         raise DocumentFailed("The original of this document is missing.")
     if claimed.kind in PLAIN:
         content = await workshop.files.read(claimed.original_key, claimed.original_offset, claimed.byte_count)
-        return await asyncio.to_thread(_parse_text, content.decode(), claimed.title)
+        return await asyncio.to_thread(parse_text, claimed, content.decode())
     await _note(workshop, claimed, "reading", 0.1)
     try:
         path = await workshop.files.local_path(claimed.original_key)
@@ -253,11 +248,6 @@ def password_of(workshop: Workshop, claimed: Claimed) -> str | None:
         return workshop.unseal(claimed.sealed_password, claimed.id)
     except SettingsError as problem:
         raise PasswordNeeded("The password was kept under a key that has changed: enter it again.") from problem
-
-
-def _parse_text(content: str, title: str) -> ParsedDocument:
-    parsed = parse_plain(clean(content))
-    return replace(parsed, title=title, language=detect(parsed.text), names=names_of(parsed.text))
 
 
 async def _publish(workshop: Workshop, read: Sequence[_Read]) -> int:

@@ -1,11 +1,11 @@
 """Reads reStructuredText: sections, lists, tables, code and directives; nothing is included from elsewhere."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rag_app.errors import NoText
 from rag_app.ingestion.draft import one_line
-from rag_app.ingestion.flow import Flow
+from rag_app.ingestion.flow import Flow, Way, read_blocks
 from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.restructured_inline import plain, substitutions
 from rag_app.ingestion.restructured_tables import csv_table, grid_table, list_table, simple_table
@@ -54,23 +54,14 @@ class _Reader:
         self._depth = 0  # of lists, quotes and directives in each other
         self._nested = 0  # of lists in lists
         self._replaced = replaced
-        self._ways: tuple[Callable[[Sequence[str], int], int], ...] = (
+        self._ways: tuple[Way, ...] = (
             self._section, self._explicit, self._table, self._list, self._fields, self._doctest, self._quote,
             self._definition, self._paragraph,
         )  # fmt: skip
 
     def read(self, lines: Sequence[str]) -> None:
         """All blocks of the lines."""
-        place = 0
-        while place < len(lines):
-            if not lines[place].strip():
-                place += 1
-                continue
-            for way in self._ways:
-                after = way(lines, place)
-                if after > place:
-                    place = after
-                    break
+        read_blocks(lines, self._ways)
 
     def _inline(self, text: str) -> str:
         return plain(text, self._replaced)

@@ -12,6 +12,7 @@ from rag_app.errors import DocumentFailed
 from rag_app.ingestion.cutting import cut_by
 from rag_app.ingestion.encoding import clean
 from rag_app.ingestion.language import detect
+from rag_app.ingestion.names import names_of
 from rag_app.ingestion.parsed import Cut, ParsedDocument
 from rag_app.ingestion.plain import parse_plain
 from rag_app.ingestion.versions import Claimed, save_texts
@@ -54,7 +55,12 @@ def _read_all(claimed: Sequence[Claimed], contents: Sequence[bytes]) -> list[Rea
 
 
 def _read(claimed: Claimed, content: str) -> ReadText:
+    parsed = parse_text(claimed, content)
+    return claimed, parsed, cut_by(parsed, claimed.cutting)
+
+
+def parse_text(claimed: Claimed, content: str) -> ParsedDocument:
+    """A text that came as such; its title stays the one it came with. Blocking."""
     parsed = parse_plain(clean(content))
     language = claimed.wanted_language or detect(parsed.text)
-    parsed = replace(parsed, title=claimed.title, language=language)
-    return claimed, parsed, cut_by(parsed, claimed.cutting)
+    return replace(parsed, title=claimed.title, language=language, names=names_of(parsed.text))

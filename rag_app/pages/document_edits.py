@@ -131,34 +131,31 @@ def note_origin_box() -> rx.Component:
 
 def edit_forms() -> rx.Component:
     """The two dialogs."""
-    state = EditsState
+    hidden = field(
+        "Words to hide",
+        text_area("words", rows=8, default_value=EditsState.form_text, required=True),
+        hint="Leave only the words to hide. They stay hidden in new versions; the original keeps them.",
+    )
+    corrected = field(
+        "What it should say",
+        text_area("words", rows=10, default_value=EditsState.form_text, required=True),
+        hint="The sentences that you change become a note, from which questions are answered.",
+    )
     return rx.fragment(
-        form_dialog(
-            "Hide from search and answers",
-            field(
-                "Words to hide",
-                text_area("words", rows=8, default_value=state.form_text, required=True),
-                hint="Leave only the words to hide. They stay hidden in new versions; the original keeps them.",
-            ),
-            opened=state.form == "hide",
-            on_submit=state.submit,
-            on_close=state.close_form,
-            submit="Hide",
-            wrong=state.form_problem,
-            wide=True,
-        ),
-        form_dialog(
-            "Correct this passage",
-            field(
-                "What it should say",
-                text_area("words", rows=10, default_value=state.form_text, required=True),
-                hint="The sentences that you change become a note, from which questions are answered.",
-            ),
-            opened=state.form == "correct",
-            on_submit=state.submit,
-            on_close=state.close_form,
-            submit="Correct",
-            wrong=state.form_problem,
-            wide=True,
-        ),
+        _edit_form("hide", "Hide from search and answers", hidden, submit="Hide"),
+        _edit_form("correct", "Correct this passage", corrected, submit="Correct"),
+    )
+
+
+def _edit_form(kind: str, title: str, words: rx.Component, *, submit: str) -> rx.Component:
+    state = EditsState
+    return form_dialog(
+        title,
+        words,
+        opened=state.form == kind,
+        on_submit=state.submit,
+        on_close=state.close_form,
+        submit=submit,
+        wrong=state.form_problem,
+        wide=True,
     )

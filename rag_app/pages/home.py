@@ -51,7 +51,7 @@ def welcome() -> rx.Component:
                 _step(
                     "2",
                     "Use your own documents",
-                    "Make a knowledge base, drop PDF, Word, HTML, Markdown, text or CSV files into it, and ask.",
+                    "Make a knowledge base, drop PDF, Office, Markdown or other files into it, and ask.",
                     link_button("New knowledge base", href="/knowledge"),
                 ),
                 _step(

@@ -130,7 +130,7 @@ async def build_hnsw(engine: AsyncEngine, *, index_id: int, dimensions: int) -> 
 
 
 async def _build_memory_mb(connection: AsyncConnection, index_id: int) -> int:
-    """Enough for the whole graph (else the build becomes many times slower), but not a quarter of the machine.
+    """Enough for the whole graph (else the build becomes many times slower), but at most a quarter of the machine.
 
     An element takes its vector of two bytes a number, room for 2 m + m neighbours on average, and its frame (hnsw.h).
     """

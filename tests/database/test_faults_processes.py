@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +11,7 @@ import httpx
 import pytest
 
 from tests.aiming import IN_ACCEPTANCE, IN_FLIP, Point, before_the_answer, half_an_upload, in_phase
-from tests.killing import Delivery, Product, wait_until
+from tests.killing import Delivery, Product, running_product, wait_until
 from tests.pile import pile
 from tests.truth import Searcher, wait_until_ready, wrong_documents
 
@@ -22,17 +21,8 @@ COUNT = 30
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """One installation for all kills of this file."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    made = Product(tmp_path_factory.mktemp("faults"), port)
-    made.start()
-    try:
-        made.wait_until_ready()
-        made.enter()
+    with running_product(tmp_path_factory.mktemp("faults")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.mark.parametrize(

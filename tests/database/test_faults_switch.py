@@ -1,12 +1,11 @@
 """kill -9 in each phase of a switch, under searches: none fails, none is mixed, and the switch comes to its end."""
 
-import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.aiming import Reach, held
-from tests.killing import Product, Role, wait_until
+from tests.killing import Product, Role, running_product, wait_until
 from tests.switching import Switch, answers, judge, watched
 
 COUNT = 40
@@ -20,17 +19,8 @@ IN_FLIP = "%UPDATE versions v SET passage_count%"
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """One installation for all kills of this file."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    made = Product(tmp_path_factory.mktemp("switch"), port)
-    made.start()
-    try:
-        made.wait_until_ready()
-        made.enter()
+    with running_product(tmp_path_factory.mktemp("switch")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

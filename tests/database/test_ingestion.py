@@ -156,6 +156,22 @@ async def test_an_index_that_is_being_filled_waits_for_its_hnsw(
     assert await vector_indexes(context) == 1
 
 
+async def test_texts_are_read_alike_alone_and_together(context: Context) -> None:
+    actor = await make_actor(context)
+    base = await create_knowledge_base(context, actor, NewKnowledgeBase("Filings"))
+    said = "In this quarter the sales of Tesla grew, and what Tesla earned grew with them as it had been said. "
+    body = "Tesla, Inc.\n\nQuarterly report of Tesla (TSLA) for the third quarter of 2023.\n\n" + said * 60
+    async with open_workshop(context) as workshop:
+        for texts in ([IncomingText(body, "alone")], [IncomingText(body, "one"), IncomingText(body, "two")]):
+            await add_texts(context, actor, base.id, texts)
+            await work_off(context, workshop)
+    async with context.transaction() as session:
+        found = await session.execute(text("SELECT names, language, blocks, cuts, text FROM versions"))
+        kept = [tuple(row) for row in found]
+    assert len(kept) == 3 and kept[0][0]
+    assert kept[0] == kept[1] == kept[2]
+
+
 async def vector_indexes(context: Context) -> int:
     async with context.transaction() as session:
         found = await session.execute(text("SELECT count(*) FROM pg_class WHERE relname LIKE 'embeddings_hnsw_%'"))
