@@ -79,6 +79,16 @@ class Limits:
     on_bytes: Callable[[int, int], None] | None = None  # told how many have come, and of how many; 0 = unknown
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request other than a plain visit. `take` gets the body of a good answer piece by piece instead of `Fetched`."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None  # None = GET, else POST
+    take: Callable[[bytes], object] | None = None
+
+
 def is_public(address: str | IpAddress) -> bool:
     """True when the address belongs to the public internet; addresses that carry an IPv4 one are judged by that."""
     try:
@@ -268,17 +278,27 @@ class Visit:
     async def fetch(self, url: str, limits: Limits, headers: Mapping[str, str] | None = None) -> Fetched:
         """As Egress.fetch."""
         current = parse_url(url)
-        sent = {"user-agent": USER_AGENT, "accept": "*/*", **{n.lower(): v for n, v in (headers or {}).items()}}
-        sent.pop("host", None)
+        return await _told(current, limits, self._follow(current, _sent(headers or {}), limits))
+
+    async def call(self, call: Call, limits: Limits) -> Fetched:
+        """Send one request and take its answer as it is: no redirect is followed, an error status is an answer too.
+
+        Raises as `fetch` does for what is no answer: nobody there, too much, too late.
+        """
+        current = parse_url(call.url)
+        return await _told(current, limits, self._send(current, call, limits))
+
+    async def _send(self, current: httpx.URL, call: Call, limits: Limits) -> Fetched:
+        method = "GET" if call.body is None else "POST"
+        timeout = httpx.Timeout(limits.timeout_s, connect=min(CONNECT_TIMEOUT_S, limits.timeout_s))
+        request = self._client.build_request(
+            method, current, headers=_sent(call.headers), content=call.body, timeout=timeout
+        )
+        response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
-            async with asyncio.timeout(limits.timeout_s):
-                return await self._follow(current, sent, limits)
-        except (TimeoutError, httpx.TimeoutException) as problem:
-            raise FetchFailed(f"{current.host} did not answer within {limits.timeout_s:g} seconds.") from problem
-        except httpx.TransportError as problem:
-            raise FetchFailed(f"{current.host} could not be reached: {_cause(problem)}.") from problem
-        except (httpx.DecodingError, httpx.InvalidURL) as problem:
-            raise FetchFailed(f"{current.host} sent an answer that cannot be read.") from problem
+            return await _receive(response, limits, call)
+        finally:
+            await response.aclose()
 
     async def _follow(self, first: httpx.URL, headers: Mapping[str, str], limits: Limits) -> Fetched:
         current, sent = first, dict(headers)
@@ -312,25 +332,47 @@ async def fetch(
     return await Egress(rules).fetch(url, Limits(max_bytes, timeout_s, allowed_types), headers)
 
 
-async def _receive(response: httpx.Response, limits: Limits) -> Fetched:
+async def _told(asked: httpx.URL, limits: Limits, work: Awaitable[Fetched]) -> Fetched:
+    """The answer within its time; what goes wrong on the way in words that a person understands."""
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            return await work
+    except (TimeoutError, httpx.TimeoutException) as problem:
+        raise FetchFailed(f"{asked.host} did not answer within {limits.timeout_s:g} seconds.") from problem
+    except httpx.TransportError as problem:
+        raise FetchFailed(f"{asked.host} could not be reached: {_cause(problem)}.") from problem
+    except (httpx.DecodingError, httpx.InvalidURL) as problem:
+        raise FetchFailed(f"{asked.host} sent an answer that cannot be read.") from problem
+
+
+def _sent(headers: Mapping[str, str]) -> dict[str, str]:
+    sent = {"user-agent": USER_AGENT, "accept": "*/*", **{name.lower(): value for name, value in headers.items()}}
+    sent.pop("host", None)
+    return sent
+
+
+async def _receive(response: httpx.Response, limits: Limits, call: Call | None = None) -> Fetched:
     host = response.url.host
-    if response.status_code >= 400:
+    if response.status_code >= 400 and call is None:
         words = f"{host} answered {response.status_code} {response.reason_phrase}.".replace(" .", ".")
         raise FetchFailed(words, status=response.status_code, retry_after=response.headers.get("retry-after", ""))
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if response.status_code != 304 and limits.allowed_types is not None and not _allowed(media_type, limits):
+    is_page = response.status_code != 304 and (call is None or response.status_code == 200)
+    if is_page and limits.allowed_types is not None and not _allowed(media_type, limits):
         raise FetchFailed(f"{host} sent {media_type or 'no media type'}, which cannot be read.")
     too_much = FetchFailed(f"{host} sent more than the {limits.max_bytes:,} bytes that are allowed.")
     declared = response.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limits.max_bytes:
         raise too_much
-    body = bytearray()
+    body, size = bytearray(), 0
+    take = call.take if call is not None and call.take is not None and response.status_code == 200 else body.extend
     async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > limits.max_bytes:
+        size += len(chunk)
+        if size > limits.max_bytes:
             raise too_much
+        take(chunk)
         if limits.on_bytes:
-            limits.on_bytes(len(body), int(declared) if declared.isdigit() else 0)
+            limits.on_bytes(size, int(declared) if declared.isdigit() else 0)
     return Fetched(str(response.url), response.status_code, dict(response.headers), bytes(body), media_type)
 
 

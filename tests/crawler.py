@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import text
@@ -15,8 +16,16 @@ from rag_app.services.permissions import Actor
 from rag_app.services.search import Query, search_knowledge_base
 from rag_app.services.source_runs import RunCard, get_run, start_run
 from rag_app.services.sources import NewSource, SourceCard, create_source, update_source
-from tests.site import Site
 from tests.workspaces import make_actor, open_workshop, work_off
+
+
+class Served(Protocol):
+    """A server of the test's own."""
+
+    @property
+    def host(self) -> str:
+        """Host and port."""
+
 
 FAST = {"pages_per_second": 50.0}
 
@@ -73,7 +82,7 @@ class Crawler:
 
 
 @asynccontextmanager
-async def open_crawler(context: Context, site: Site, **settings: object) -> AsyncIterator[Crawler]:
+async def open_crawler(context: Context, site: Served, **settings: object) -> AsyncIterator[Crawler]:
     """A crawler that may reach the site; `settings` change those of the server."""
     allowed = replace(
         context, settings=context.settings.model_copy(update={"allowed_private_hosts": site.host, **settings})

@@ -13,6 +13,7 @@ from rag_app.api.shapes import Listing, PlainText, Shape, View, listing
 from rag_app.jobs.cadence import LEAST_MINUTES, MOST_MINUTES
 from rag_app.services import source_pages, source_runs, sources
 from rag_app.services.source_pages import PageFilter, PageStatus
+from rag_app.services.source_secrets import LONGEST_SECRET
 from rag_app.services.source_settings import (
     FASTEST_PER_S,
     LONGEST_NAME,
@@ -20,6 +21,7 @@ from rag_app.services.source_settings import (
     MOST_PAGE_MB,
     MOST_PAGES,
     MOST_PATTERNS,
+    MOST_TOTAL_MB,
     SLOWEST_PER_S,
     Discover,
     SourceKind,
@@ -45,6 +47,23 @@ class SourceSettingsBody(Shape):
     pages_per_second: Annotated[float | None, Field(ge=SLOWEST_PER_S, le=FASTEST_PER_S)] = None
     include: Patterns | None = None
     exclude: Patterns | None = None
+    max_total_mb: Annotated[
+        int | None, Field(ge=1, le=MOST_TOTAL_MB, description="that one run may take; git and s3")
+    ] = None
+    branch: Annotated[PlainText | None, Field(max_length=200, description="or tag; git; empty = the main branch")] = (
+        None
+    )
+    region: Annotated[PlainText | None, Field(max_length=40, description="s3; empty = us-east-1")] = None
+    endpoint: Annotated[Path | None, Field(description="s3: a server other than AWS")] = None
+
+
+class SourceSecretBody(Shape):
+    """What opens a private repository (`token`, `user`) or bucket (`access_key`, `secret_key`). It is never shown."""
+
+    token: Annotated[PlainText | None, Field(max_length=LONGEST_SECRET)] = None
+    user: Annotated[PlainText | None, Field(max_length=LONGEST_NAME, description="where a token needs one")] = None
+    access_key: Annotated[PlainText | None, Field(max_length=LONGEST_SECRET)] = None
+    secret_key: Annotated[PlainText | None, Field(max_length=LONGEST_SECRET)] = None
 
 
 class ScheduleBody(Shape):
@@ -62,6 +81,7 @@ class SourceCreate(Shape):
     address: Annotated[PlainText, Field(min_length=1, max_length=1000)]
     name: Annotated[PlainText, Field(max_length=LONGEST_NAME)] = ""
     settings: SourceSettingsBody = SourceSettingsBody()
+    secret: Annotated[SourceSecretBody | None, Field(repr=False)] = None
     schedule: ScheduleBody | None = None
     run: Annotated[bool, Field(description="start the first run at once")] = True
 
@@ -71,6 +91,7 @@ class SourceUpdate(Shape):
 
     name: Annotated[PlainText | None, Field(min_length=1, max_length=LONGEST_NAME)] = None
     settings: SourceSettingsBody | None = None
+    secret: Annotated[SourceSecretBody | None, Field(repr=False, description="another one; {} = none any more")] = None
     schedule: ScheduleBody | None = None
     state: Literal["active", "paused"] | None = None
 
@@ -126,6 +147,10 @@ class SourceSettingsView(View):
     pages_per_second: float
     include: list[str]
     exclude: list[str]
+    max_total_mb: int
+    branch: str
+    region: str
+    endpoint: str
 
 
 class SourceView(View):
@@ -137,6 +162,7 @@ class SourceView(View):
     name: str
     address: str
     settings: SourceSettingsView
+    has_secret: bool
     schedule: dict[str, Any]
     state: str
     next_run_at: datetime | None
@@ -211,8 +237,10 @@ def _plain(body: Shape | None) -> dict[str, Any]:
 
 @router.post("/knowledge-bases/{knowledge_base_id}/sources", status_code=201)
 async def create(context: ContextDep, actor: ActorDep, knowledge_base_id: UUID, body: SourceCreate) -> SourceView:
-    """Add a page, website, feed or folder; unless told otherwise its first run begins at once."""
-    new = NewSource(body.kind, body.address, body.name, _plain(body.settings), _plain(body.schedule))
+    """Add a page, website, feed, repository, bucket or folder; unless told otherwise its first run begins at once."""
+    new = NewSource(
+        body.kind, body.address, body.name, _plain(body.settings), _plain(body.schedule), _plain(body.secret)
+    )
     card = await sources.create_source(context, actor, knowledge_base_id, new)
     if body.run:
         await source_runs.start_run(context, actor, card.id)
@@ -237,7 +265,11 @@ async def read(context: ContextDep, actor: ActorDep, source_id: UUID) -> SourceV
 async def update(context: ContextDep, actor: ActorDep, source_id: UUID, body: SourceUpdate) -> SourceView:
     """Change name, limits, schedule or state; a paused source is read only by hand."""
     changes: dict[str, Any] = {name: getattr(body, name) for name in ("name", "state") if getattr(body, name)}
-    changes |= {name: _plain(getattr(body, name)) for name in ("settings", "schedule") if name in body.model_fields_set}
+    changes |= {
+        name: _plain(getattr(body, name))
+        for name in ("settings", "secret", "schedule")
+        if name in body.model_fields_set
+    }
     return SourceView.model_validate(await sources.update_source(context, actor, source_id, changes=changes))
 
 

@@ -12,7 +12,7 @@ from rag_app.database.columns import id_field, json_field, moment
 
 
 class Source(SQLModel, table=True):
-    """A page, website, feed or folder that a knowledge base is filled from."""
+    """A page, website, feed, repository, bucket or folder that a knowledge base is filled from."""
 
     __tablename__ = "sources"
     __table_args__ = (
@@ -22,10 +22,11 @@ class Source(SQLModel, table=True):
     id: UUID = id_field()
     workspace_id: UUID = Field(foreign_key="workspaces.id")
     knowledge_base_id: UUID = Field(foreign_key="knowledge_bases.id", ondelete="CASCADE")
-    kind: str  # page | website | feed | folder
+    kind: str  # page | website | feed | git | s3 | folder
     name: str
     address: str
     settings: dict[str, Any] = json_field()
+    secret: bytes | None = Field(default=None, sa_type=BYTEA, repr=False)  # sealed; see services/source_secrets.py
     schedule: dict[str, Any] = json_field()  # {} = only by hand; {every_minutes} or {cron, time_zone}
     state: str = "active"  # active | paused
     next_run_at: datetime | None = moment(default=False)
@@ -59,7 +60,7 @@ class SourceRun(SQLModel, table=True):
     attempt: int = 0  # fencing: only the newest attempt may write
     claimed_by: int | None = None  # the worker that is at it; alive while it holds its advisory lock
     scope: dict[str, Any] = json_field()  # what belongs to the source, as found at its start
-    robots: dict[str, Any] = json_field()  # origin -> the rules that hold for us
+    robots: dict[str, Any] = json_field()  # what its reader remembers; of sites: origin -> the rules that hold for us
     outages: int = 0  # failures of the site in a row
     is_truncated: bool = False  # a limit left pages out
     has_gaps: bool = False  # a page could not be read, so what it leads to is not known
@@ -102,6 +103,7 @@ class SourcePage(SQLModel, table=True):
     # waiting | added | changed | unchanged | gone | removed | failed | skipped | alias
     status: str = "waiting"
     document_id: UUID | None = None
+    mark: str = ""  # fingerprint that the listing of its run gave; "" = none
     etag: str = ""
     last_modified: str = ""
     content_hash: bytes | None = Field(default=None, sa_type=BYTEA)

@@ -14,18 +14,20 @@ from uuid import UUID
 
 from rag_app.errors import DocumentFailed, FetchFailed, InvalidInput, NotReady, StorageFull
 from rag_app.ingestion.pipeline import Workshop
-from rag_app.services import frontier
+from rag_app.services import frontier, standstill
 from rag_app.services.acceptance import add_fetched
+from rag_app.services.bucket_reader import BucketReader
 from rag_app.services.context import Context
 from rag_app.services.folder_reader import FolderReader
 from rag_app.services.frontier import Run, Seeds, Visit, WaitingPage
+from rag_app.services.git_reader import GitReader
 from rag_app.services.retirement import finish_run, retire, should_hold_back
 from rag_app.services.source_runs import defer_run
+from rag_app.services.source_secrets import open_secret
 from rag_app.services.web_reader import WebReader
 from rag_app.telemetry import log
 
 SLICE_S = 5.0  # then other work gets its turn
-AT_ONCE = 8
 LONGEST_STAY_S = 2.0  # a site that wants longer pauses is waited for outside the worker
 MOST_OUTAGES = 10  # failures of a site in a row
 RELEASE_TRIES = 60
@@ -36,8 +38,12 @@ class Reader(Protocol):
     """What visits the pages of one kind of source."""
 
     @property
-    def robots(self) -> Mapping[str, Any]:
-        """Rules of sites, to be remembered with the run."""
+    def memory(self) -> Mapping[str, Any]:
+        """What is to be remembered with the run: rules of sites, the place of a repository."""
+
+    @property
+    def at_once(self) -> int:
+        """How many pages are visited together."""
 
     @property
     def delay_s(self) -> float:
@@ -46,8 +52,8 @@ class Reader(Protocol):
     async def seeds(self) -> Seeds:
         """Where the run begins."""
 
-    async def read(self, page: WaitingPage) -> Visit:
-        """Visit one page."""
+    async def read(self, pages: Sequence[WaitingPage]) -> list[Visit]:
+        """Visit some pages; what became of each."""
 
 
 async def crawl(context: Context, workshop: Workshop, run_id: UUID) -> None:
@@ -84,15 +90,15 @@ async def _work(context: Context, workshop: Workshop, run: Run) -> float | None:
         while run.phase == "crawling" and time.monotonic() < stop_at:
             room = (stop_at - time.monotonic()) / max(reader.delay_s, 0.001)
             async with context.transaction() as session:
-                pages = await frontier.next_pages(session, run, max(1, min(AT_ONCE, int(room))))
+                pages = await frontier.next_pages(session, run, max(1, min(reader.at_once, int(room))))
             if not pages:
                 run = replace(run, phase="retiring")
                 break
-            visits = await asyncio.gather(*(reader.read(page) for page in pages))
-            standing = await _record(context, run, visits, reader.robots)
+            visits = await reader.read(pages)
+            standing = await _record(context, run, visits, reader.memory)
             if standing is None:
                 return None
-            run = replace(run, found=standing.found, outages=standing.outages, robots=reader.robots)
+            run = replace(run, found=standing.found, outages=standing.outages, memory=reader.memory)
             if run.outages > MOST_OUTAGES:
                 raise FetchFailed("The site stopped answering. Nothing was removed; what was read so far is kept.")
             if wait := max((each.wait_s for each in visits), default=0.0):
@@ -107,8 +113,16 @@ async def _reader(context: Context, workshop: Workshop, run: Run) -> AsyncIterat
     if run.kind == "folder":
         yield FolderReader(context.settings, context.files, run)
         return
+    secret = open_secret(context.keys, run.source_id, run.sealed)
     async with workshop.egress.visit() as stay:
-        yield WebReader(stay, context.files, run)
+        if run.kind == "git":
+            async with context.transaction() as session:
+                before = await standstill.state_before(session, run) if run.phase == "starting" else ""
+            yield GitReader(stay, context.files, run, secret=secret, state_before=before)
+        elif run.kind == "s3":
+            yield BucketReader(stay, context.files, run, secret=secret)
+        else:
+            yield WebReader(stay, context.files, run)
 
 
 async def _begin(context: Context, run: Run, reader: Reader) -> Run:
@@ -116,12 +130,16 @@ async def _begin(context: Context, run: Run, reader: Reader) -> Run:
     async with context.transaction() as session:
         if await frontier.hold(session, run):
             await frontier.begin(session, run, seeds)
+            if seeds.is_unchanged:
+                await standstill.take_over(session, run)
+    if seeds.is_unchanged:
+        return replace(run, phase="retiring", memory=reader.memory, outages=0)
     wanted = min(len(set(seeds.addresses)), run.settings.max_pages)
-    return replace(run, phase="crawling", scope=seeds.scope, robots=reader.robots, found=wanted, outages=0)
+    return replace(run, phase="crawling", scope=seeds.scope, memory=reader.memory, found=wanted, outages=0)
 
 
 async def _record(
-    context: Context, run: Run, visits: Sequence[Visit], robots: Mapping[str, Any]
+    context: Context, run: Run, visits: Sequence[Visit], memory: Mapping[str, Any]
 ) -> frontier.Standing | None:
     """Write down some visits in one transaction; None when the run is no longer ours."""
     async with context.transaction() as session:
@@ -137,8 +155,8 @@ async def _record(
         for each in visits:
             await frontier.note(session, each, documents.get(each.page.id, each.page.document_id))
         found, truncated = await frontier.lead_on(session, run, visits)
-        if robots != run.robots:
-            await frontier.keep_robots(session, run, robots)
+        if memory != run.memory:
+            await frontier.keep_memory(session, run, memory)
         return await frontier.count(session, run, visits, found=found, truncated=truncated)
 
 

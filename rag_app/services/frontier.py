@@ -31,7 +31,8 @@ FROM sources s WHERE r.id = :run AND s.id = r.source_id AND r.status IN ('queued
     + ALIVE.format(column="r.claimed_by")
     + """)
 RETURNING r.id, r.source_id, r.knowledge_base_id, r.workspace_id, r.task_id, r.attempt, r.phase, r.outages, r.scope,
-          r.robots, r.may_retire_many, r.found, s.kind, s.address, s.settings, s.created_by
+          r.robots AS memory, r.may_retire_many, r.found, s.kind, s.address, s.settings, s.secret AS sealed,
+          s.created_by
 """
 )
 _HOLD = text("SELECT id FROM source_runs WHERE id = :run AND attempt = :attempt AND status = 'running' FOR UPDATE")
@@ -40,17 +41,20 @@ _RELEASE = text(
     "RETURNING id"
 )
 _BEGIN = text(
-    "UPDATE source_runs SET phase = 'crawling', scope = CAST(:scope AS jsonb), robots = CAST(:robots AS jsonb), "
+    "UPDATE source_runs SET phase = 'crawling', scope = CAST(:scope AS jsonb), robots = CAST(:memory AS jsonb), "
     "is_truncated = :truncated WHERE id = :run"
 )
-_KEEP_ROBOTS = text("UPDATE source_runs SET robots = CAST(:robots AS jsonb) WHERE id = :run")
+_KEEP_MEMORY = text("UPDATE source_runs SET robots = CAST(:memory AS jsonb) WHERE id = :run")
 _ENQUEUE = text(
     """
 INSERT INTO source_pages (id, workspace_id, knowledge_base_id, source_id, url, loose, depth, run_id, is_visited, tries,
-                          status, etag, last_modified, links)
-SELECT each.id, :workspace, :kb, :source, each.url, each.loose, :depth, :run, false, 0, 'waiting', '', '', '[]'
-FROM unnest(CAST(:ids AS uuid[]), CAST(:urls AS text[]), CAST(:looses AS text[])) AS each (id, url, loose)
-ON CONFLICT (source_id, url) DO UPDATE SET run_id = :run, is_visited = false, tries = 0, depth = excluded.depth
+                          status, etag, last_modified, links, mark)
+SELECT each.id, :workspace, :kb, :source, each.url, each.loose, :depth, :run, false, 0, 'waiting', '', '', '[]',
+       each.mark
+FROM unnest(CAST(:ids AS uuid[]), CAST(:urls AS text[]), CAST(:looses AS text[]), CAST(:marks AS text[]))
+  AS each (id, url, loose, mark)
+ON CONFLICT (source_id, url) DO UPDATE SET run_id = :run, is_visited = false, tries = 0, depth = excluded.depth,
+  mark = excluded.mark
 WHERE source_pages.run_id IS DISTINCT FROM :run
 RETURNING id
 """
@@ -58,7 +62,7 @@ RETURNING id
 _KNOWN = text("SELECT url FROM source_pages WHERE source_id = :source AND run_id = :run AND url = ANY(:urls)")
 _NEXT = text(
     """
-SELECT p.id, p.url, p.depth, p.tries, p.etag, p.last_modified, p.content_hash, p.links, p.document_id,
+SELECT p.id, p.url, p.depth, p.tries, p.mark, p.etag, p.last_modified, p.content_hash, p.links, p.document_id,
        d.id IS NOT NULL AS is_live
 FROM source_pages p LEFT JOIN documents d
   ON d.knowledge_base_id = p.knowledge_base_id AND d.id = p.document_id AND d.deleted_at IS NULL
@@ -114,12 +118,13 @@ class Run:
     phase: str
     outages: int
     scope: Scope
-    robots: Mapping[str, Any]
+    memory: Mapping[str, Any]
     may_retire_many: bool
     found: int
     kind: str
     address: str
     settings: SourceSettings
+    sealed: bytes | None = field(repr=False)
     created_by: UUID | None
 
     @property
@@ -136,6 +141,7 @@ class WaitingPage:
     url: str
     depth: int
     tries: int
+    mark: str
     etag: str
     last_modified: str
     content_hash: bytes | None
@@ -163,12 +169,17 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Where a run begins."""
+    """Where a run begins. `marks` are fingerprints that a listing gives: a page with the one it had is unchanged.
+
+    `is_unchanged`: the source says itself that all is as it was when the run before ended.
+    """
 
     addresses: Sequence[str]
     scope: Scope = field(default_factory=Scope)
-    robots: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Any] = field(default_factory=dict)
     is_truncated: bool = False
+    marks: Mapping[str, str] = field(default_factory=dict)
+    is_unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +229,9 @@ async def begin(session: AsyncSession, run: Run, seeds: Seeds) -> None:
     }  # fmt: skip
     wanted = list(dict.fromkeys(seeds.addresses))
     truncated = seeds.is_truncated or len(wanted) > run.settings.max_pages
-    values = {"run": run.id, "scope": json.dumps(scope), "robots": json.dumps(seeds.robots), "truncated": truncated}
+    values = {"run": run.id, "scope": json.dumps(scope), "memory": json.dumps(seeds.memory), "truncated": truncated}
     await session.execute(_BEGIN, values)
-    found = await _enqueue(session, run, wanted[: run.settings.max_pages], depth=0)
+    found = await _enqueue(session, run, wanted[: run.settings.max_pages], depth=0, marks=seeds.marks)
     await session.execute(_COUNT, {**_NOTHING, "run": run.id, "found": found, "worked": True})
 
 
@@ -325,12 +336,14 @@ async def count(session: AsyncSession, run: Run, visits: Sequence[Visit], *, fou
     return Standing(row.found, row.outages, row.progress)
 
 
-async def keep_robots(session: AsyncSession, run: Run, robots: Mapping[str, Any]) -> None:
-    """Remember the rules of sites that were met on the way."""
-    await session.execute(_KEEP_ROBOTS, {"run": run.id, "robots": json.dumps(robots)})
+async def keep_memory(session: AsyncSession, run: Run, memory: Mapping[str, Any]) -> None:
+    """Remember what was learnt on the way, such as the rules of sites."""
+    await session.execute(_KEEP_MEMORY, {"run": run.id, "memory": json.dumps(memory)})
 
 
-async def _enqueue(session: AsyncSession, run: Run, addresses: Sequence[str], *, depth: int) -> int:
+async def _enqueue(
+    session: AsyncSession, run: Run, addresses: Sequence[str], *, depth: int, marks: Mapping[str, str] | None = None
+) -> int:
     if not addresses:
         return 0
     wanted = sorted(addresses)
@@ -340,6 +353,7 @@ async def _enqueue(session: AsyncSession, run: Run, addresses: Sequence[str], *,
             "ids": [new_id() for _ in wanted],
             "urls": wanted,
             "looses": [loose(each) for each in wanted],
+            "marks": [(marks or {}).get(each, "") for each in wanted],
             "depth": depth,
             "workspace": run.workspace_id,
             "kb": run.knowledge_base_id,

@@ -1,32 +1,40 @@
 """What may be set about a source: its kind, its limits, its schedule; checked once, kept as JSON."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from rag_app.errors import InvalidInput
-from rag_app.ingestion.web_address import LONGEST_PATTERN, Scope, canonical
+from rag_app.ingestion.forges import read_link
+from rag_app.ingestion.s3_wire import Bucket
+from rag_app.ingestion.web_address import LONGEST_ADDRESS, LONGEST_PATTERN, Scope, canonical
 from rag_app.settings import Settings
 
-SourceKind = Literal["page", "website", "feed", "folder"]
+SourceKind = Literal["page", "website", "feed", "git", "s3", "folder"]
 KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
 Discover = Literal["both", "links", "sitemap"]
 MOST_PAGES = 50_000
 MOST_DEPTH = 100
 MOST_PAGE_MB = 100
+MOST_TOTAL_MB = 10_000
 FASTEST_PER_S = 50.0
 SLOWEST_PER_S = 0.02
 MOST_PATTERNS = 50
 LONGEST_NAME = 120
+USUAL_REGION = "us-east-1"
+_BRANCH = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\]{0,200}")
+_REGION = re.compile(r"[a-z0-9-]{0,40}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """The limits of a source. Patterns are paths in which `*` stands for anything."""
+    """What is read of a source, and how much. Patterns are paths in which `*` stands for anything."""
 
-    prefix: str = ""  # only paths that begin so; "" = the folder of the address
+    prefix: str = ""  # only paths that begin so; "" = the folder of the address, or all of a repository
     discover: Discover = "both"  # how pages of a website are found
     sitemap: str = ""  # address of a sitemap; "" = what robots.txt names, else /sitemap.xml
     max_depth: int = 20  # links from the address
@@ -35,6 +43,10 @@ class SourceSettings:
     pages_per_second: float = 5.0
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    max_total_mb: int = 500  # that one run may take from a repository or bucket
+    branch: str = ""  # or tag of a repository; "" = its main branch
+    region: str = ""  # of a bucket; "" = us-east-1
+    endpoint: str = ""  # address of a server that speaks S3; "" = AWS
 
     def as_json(self) -> dict[str, Any]:
         """For the row of a source."""
@@ -51,6 +63,7 @@ class SourceSettings:
         _within("max_depth", made.max_depth, 0, MOST_DEPTH)
         _within("max_pages", made.max_pages, 1, MOST_PAGES)
         _within("max_page_mb", made.max_page_mb, 1, MOST_PAGE_MB)
+        _within("max_total_mb", made.max_total_mb, 1, MOST_TOTAL_MB)
         _within("pages_per_second", made.pages_per_second, SLOWEST_PER_S, FASTEST_PER_S)
         if made.discover not in get_args(Discover):
             raise InvalidInput("discover: expected both, links or sitemap", field="discover")
@@ -58,10 +71,19 @@ class SourceSettings:
             raise InvalidInput("prefix: a path that begins with / is expected", field="prefix")
         if made.sitemap and canonical(made.sitemap) is None:
             raise InvalidInput("sitemap: this is not a web address", field="sitemap")
+        made._check_places()
         for name in ("prefix", "sitemap"):
             if len(getattr(made, name)) > LONGEST_PATTERN:
                 raise InvalidInput(f"{name}: at most {LONGEST_PATTERN} characters are expected", field=name)
         return made
+
+    def _check_places(self) -> None:
+        if not _BRANCH.fullmatch(self.branch) or self.branch.startswith("-") or ".." in self.branch:
+            raise InvalidInput("branch: the name of a branch or tag is expected", field="branch")
+        if not _REGION.fullmatch(self.region):
+            raise InvalidInput("region: a name such as eu-central-1 is expected", field="region")
+        if self.endpoint and (canonical(self.endpoint) is None or "?" in self.endpoint):
+            raise InvalidInput("endpoint: a web address such as https://s3.example.com is expected", field="endpoint")
 
     def scope(self, *, hosts: tuple[str, ...], prefix: str) -> Scope:
         """What belongs to the source once its host and folder are known."""
@@ -72,10 +94,48 @@ def clean_address(kind: SourceKind, address: str, settings: Settings) -> str:
     """The address of a source in one spelling. Raises InvalidInput when it is none for this kind."""
     if kind == "folder":
         return str(allowed_folder(address, settings))
+    if kind == "s3":
+        return _bucket_address(address)
     made = canonical(address if "://" in address else f"https://{address}")
     if made is None:
-        raise InvalidInput("address: a web address such as https://example.com/docs/ is expected", field="address")
-    return made
+        example = "https://github.com/owner/name" if kind == "git" else "https://example.com/docs/"
+        raise InvalidInput(f"address: a web address such as {example} is expected", field="address")
+    return made.partition("?")[0] if kind == "git" else made
+
+
+def fitted(kind: SourceKind, address: str, given: Mapping[str, Any]) -> tuple[str, SourceSettings]:
+    """Address and settings as the kind wants them: a link to a folder of a repository says branch and folder too.
+
+    Raises InvalidInput that names the field.
+    """
+    if kind != "git":
+        return address, SourceSettings.from_json(given)
+    settings = SourceSettings.from_json({**given, "prefix": f"/{given.get('prefix') or ''}".replace("//", "/")})
+    link = read_link(address, settings.branch)
+    folder = settings.prefix.strip("/") or link.folder.strip("/")
+    return link.address, replace(
+        settings, branch=settings.branch or link.branch, prefix=f"/{folder}/" if folder else ""
+    )
+
+
+def _bucket_address(address: str) -> str:
+    name, _, prefix = address.strip().removeprefix("s3://").partition("/")
+    if not _BUCKET.fullmatch(name) or ".." in name or len(prefix) > LONGEST_ADDRESS:
+        raise InvalidInput("address: a bucket such as s3://name or s3://name/folder/ is expected", field="address")
+    return f"s3://{name}/{prefix}"
+
+
+def bucket_of(address: str, settings: SourceSettings) -> tuple[Bucket, str]:
+    """The bucket of a source of kind s3, and what the keys that belong to it begin with."""
+    name, _, prefix = address.removeprefix("s3://").partition("/")
+    return Bucket(name, settings.region or USUAL_REGION, settings.endpoint), prefix
+
+
+def asked_address(kind: SourceKind, address: str, settings: SourceSettings) -> str:
+    """The first web address that is opened for a source; "" for a folder."""
+    if kind == "folder":
+        return ""
+    return bucket_of(address, settings)[0].address() if kind == "s3" else address
 
 
 def default_name(kind: SourceKind, address: str) -> str:
@@ -83,7 +143,7 @@ def default_name(kind: SourceKind, address: str) -> str:
     if kind == "folder":
         return Path(address).name[:LONGEST_NAME] or "folder"
     parts = urlsplit(address)
-    return (parts.netloc + unquote(parts.path)).rstrip("/")[:LONGEST_NAME]
+    return (parts.netloc + unquote(parts.path)).rstrip("/").removesuffix(".git").rstrip("/")[:LONGEST_NAME]
 
 
 def allowed_folder(address: str, settings: Settings) -> Path:

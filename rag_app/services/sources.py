@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -20,18 +21,21 @@ from rag_app.services.knowledge import VISIBLE, require_visible, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
 from rag_app.services.source_runs import RUN_COLUMNS, RunCard, run_card
+from rag_app.services.source_secrets import clean_secret, seal_secret
 from rag_app.services.source_settings import (
     KINDS,
     LONGEST_NAME,
     SourceKind,
     SourceSettings,
+    asked_address,
     clean_address,
     default_name,
+    fitted,
 )
 
 _CARDS = f"""
-SELECT s.id, s.knowledge_base_id, s.kind, s.name, s.address, s.settings, s.schedule, s.state, s.next_run_at,
-       s.created_at, {RUN_COLUMNS},
+SELECT s.id, s.knowledge_base_id, s.kind, s.name, s.address, s.settings, s.secret IS NOT NULL AS has_secret,
+       s.schedule, s.state, s.next_run_at, s.created_at, {RUN_COLUMNS},
        (SELECT count(*) FROM source_pages p JOIN documents d ON d.knowledge_base_id = p.knowledge_base_id
         AND d.id = p.document_id AND d.deleted_at IS NULL WHERE p.source_id = s.id) AS pages
 FROM sources s JOIN knowledge_bases k ON k.id = s.knowledge_base_id
@@ -78,11 +82,12 @@ class NewSource:
     name: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     schedule: Mapping[str, Any] = field(default_factory=dict)
+    secret: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCard:
-    """What people see of a source. `pages` are those that are documents now."""
+    """What people see of a source. `pages` are those that are documents now; a secret is never shown again."""
 
     id: UUID
     knowledge_base_id: UUID
@@ -90,6 +95,7 @@ class SourceCard:
     name: str
     address: str
     settings: SourceSettings
+    has_secret: bool
     schedule: Mapping[str, Any]
     state: str
     next_run_at: datetime | None
@@ -106,6 +112,7 @@ def _card(row: RowMapping) -> SourceCard:
         name=row["name"],
         address=row["address"],
         settings=SourceSettings.from_json(row["settings"]),
+        has_secret=row["has_secret"],
         schedule=row["schedule"],
         state=row["state"],
         next_run_at=row["next_run_at"],
@@ -126,9 +133,9 @@ async def create_source(context: Context, actor: Actor, knowledge_base_id: UUID,
     if new.kind == "folder" and not actor.sees_all:
         raise Forbidden("Folders of the server can be added by owners and admins only.")
     address = clean_address(new.kind, new.address, context.settings)
-    if new.kind != "folder":
-        refuse_private_literal(address, Rules(context.settings.private_hosts))
-    settings = SourceSettings.from_json(new.settings)
+    address, settings = fitted(new.kind, address, new.settings)
+    secret = clean_secret(new.kind, new.secret)
+    _check_place(context, new.kind, asked_address(new.kind, address, settings), has_token="token" in secret)
     schedule = dict(new.schedule)
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
@@ -143,9 +150,22 @@ async def create_source(context: Context, actor: Actor, knowledge_base_id: UUID,
             next_run_at=due_after(schedule, now()),
             created_by=actor.user_id,
         )
+        source.secret = seal_secret(context.keys, source.id, secret)
         session.add(source)
         record(session, actor, "source_added", source.id, kind=new.kind)
     return await get_source(context, actor, source.id)
+
+
+def _check_place(context: Context, kind: SourceKind, place: str, *, has_token: bool) -> None:
+    """Refuse at once what would be refused when it is opened. Raises BlockedAddress, InvalidInput."""
+    if not place:
+        return
+    rules = Rules(context.settings.private_hosts)
+    refuse_private_literal(place, rules)
+    parts = urlsplit(place)
+    is_plain = parts.scheme == "http" and not rules.names(parts.hostname or "", parts.port or 80)
+    if kind == "git" and has_token and is_plain:
+        raise InvalidInput("address: a token is sent over https only", field="address")
 
 
 def _name(given: str) -> str:
@@ -183,15 +203,15 @@ async def find_source(session: AsyncSession, actor: Actor, source_id: UUID) -> S
 
 
 async def update_source(context: Context, actor: Actor, source_id: UUID, *, changes: Mapping[str, Any]) -> SourceCard:
-    """Change name, settings, schedule or state (active, paused). Raises NotFound, InvalidInput."""
+    """Change name, settings, secret, schedule or state (active, paused). Raises NotFound, InvalidInput."""
     permit(actor, "document.add")
     async with context.transaction() as session:
         card = await find_source(session, actor, source_id)
         source = await session.get_one(Source, source_id, with_for_update=True)
         if changes.get("name") is not None:
             source.name = _name(str(changes["name"])) or source.name
-        if changes.get("settings") is not None:
-            source.settings = SourceSettings.from_json({**card.settings.as_json(), **changes["settings"]}).as_json()
+        if changes.get("settings") is not None or changes.get("secret") is not None:
+            _change_settings(context, source, card, changes)
         if changes.get("schedule") is not None:
             source.schedule = dict(changes["schedule"])
             source.next_run_at = due_after(source.schedule, now())
@@ -203,6 +223,22 @@ async def update_source(context: Context, actor: Actor, source_id: UUID, *, chan
         source.updated_at = now()
         record(session, actor, "source_changed", source_id, fields=sorted(changes))
     return await get_source(context, actor, source_id)
+
+
+def _change_settings(context: Context, source: Source, card: SourceCard, changes: Mapping[str, Any]) -> None:
+    """New settings, and a new secret, {} = none. Keys go to no other server than the one they were entered for."""
+    kind: SourceKind = source.kind  # type: ignore[assignment]  # checked when it was made
+    _, settings = fitted(kind, source.address, {**card.settings.as_json(), **(changes.get("settings") or {})})
+    has_new = changes.get("secret") is not None
+    if settings.endpoint != card.settings.endpoint and card.has_secret and not has_new:
+        raise InvalidInput(
+            "secret_key: enter the keys again, for they were meant for another endpoint", field="endpoint"
+        )
+    secret = clean_secret(kind, changes["secret"]) if has_new else {}
+    _check_place(context, kind, asked_address(kind, source.address, settings), has_token="token" in secret)
+    source.settings = settings.as_json()
+    if has_new:
+        source.secret = seal_secret(context.keys, source.id, secret)
 
 
 async def delete_source(context: Context, actor: Actor, source_id: UUID, *, with_documents: bool) -> int:

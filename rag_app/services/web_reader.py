@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,15 +34,17 @@ ACCEPT = "text/html,application/xhtml+xml,application/pdf,text/*;q=0.9,*/*;q=0.5
 class WebReader:
     """Reads pages, websites and feeds."""
 
+    at_once = 8
+
     def __init__(self, stay: Stay, files: FileStore, run: Run) -> None:
         self._stay, self._files, self._run = stay, files, run
         self._scope = run.scope
-        self._robots = {place: Robots.from_json(kept) for place, kept in run.robots.items()}
+        self._robots = {place: Robots.from_json(kept) for place, kept in run.memory.items()}
         self._asking: dict[str, asyncio.Task[Robots]] = {}
         self._free_at: dict[str, float] = {}
 
     @property
-    def robots(self) -> Mapping[str, Any]:
+    def memory(self) -> Mapping[str, Any]:
         """The rules of all sites met so far, for the row of the run."""
         return {place: rules.as_json() for place, rules in self._robots.items() if not rules.is_unknown}
 
@@ -61,7 +63,7 @@ class WebReader:
     async def _seeds(self) -> Seeds:
         run = self._run
         if run.kind == "page":
-            return Seeds([run.address], Scope(), self.robots)
+            return Seeds([run.address], Scope(), self.memory)
         if run.kind == "feed":
             return await self._feed()
         started = await self._stay.fetch(run.address, Limits(run.settings.max_page_mb * 1_000_000, TIMEOUT_S))
@@ -78,13 +80,13 @@ class WebReader:
         if not rules.allows(first):
             raise FetchFailed(f"The robots.txt of {urlsplit(first).netloc} does not allow this address.")
         listed, truncated = await self._listed(origin(first), rules, scope)
-        return Seeds([first, *(each for each in listed if each != first)], scope, self.robots, truncated)
+        return Seeds([first, *(each for each in listed if each != first)], scope, self.memory, truncated)
 
     async def _feed(self) -> Seeds:
         found = await self._stay.fetch(self._run.address, LIST_LIMITS)
         entries = await asyncio.to_thread(read_feed, found.body)
         pages = [made for each in entries.pages if (made := canonical(each, found.url_final))]
-        return Seeds(pages, self._run.settings.scope(hosts=(), prefix="/"), self.robots)
+        return Seeds(pages, self._run.settings.scope(hosts=(), prefix="/"), self.memory)
 
     async def _listed(self, place: str, rules: Robots, scope: Scope) -> tuple[list[str], bool]:
         """The pages that sitemaps name and that belong to the source, and whether some were left out."""
@@ -121,8 +123,11 @@ class WebReader:
             return AddressList()
         return listing
 
-    async def read(self, page: WaitingPage) -> Visit:
-        """Visit one page when it is its turn."""
+    async def read(self, pages: Sequence[WaitingPage]) -> list[Visit]:
+        """Visit some pages, each when it is its turn."""
+        return await asyncio.gather(*(self._read(page) for page in pages))
+
+    async def _read(self, page: WaitingPage) -> Visit:
         rules = await self._rules(origin(page.url))
         if rules.is_unknown:
             words = "The robots.txt of the site cannot be read, so the page was left alone."

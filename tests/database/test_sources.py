@@ -20,6 +20,7 @@ from rag_app.services.source_pages import PageFilter, get_page, list_pages, page
 from rag_app.services.source_runs import fire_due, get_run, resume_runs, start_run, stop_run
 from rag_app.services.sources import NewSource, create_source, delete_source, get_source, list_sources
 from rag_app.services.tasks import cancel_task, get_task
+from rag_app.services.web_reader import WebReader
 from tests.crawler import Crawler, figures, open_crawler
 from tests.site import Site
 from tests.workspaces import make_actor, work_off
@@ -49,7 +50,7 @@ async def test_a_run_that_is_killed_anywhere_goes_on_and_doubles_nothing(
 ) -> None:
     """The job is broken off without a chance to let go, after more and more steps, as by kill -9."""
     monkeypatch.setattr(source_runs, "UNCLAIMED_S", 0.0)
-    monkeypatch.setattr(crawl, "AT_ONCE", 2)
+    monkeypatch.setattr(WebReader, "at_once", 2)
     paused = crawl._pause
     source = await crawler.add("website", f"{site.address}/p/", pages_per_second=50.0)
     run = await start_run(crawler.context, crawler.actor, source.id)

@@ -1,0 +1,49 @@
+"""Secrets of sources: tokens of repositories and keys of buckets. Sealed to their row; written, never shown again."""
+
+import json
+from collections.abc import Mapping
+from uuid import UUID
+
+from rag_app.errors import InvalidInput, SettingsError
+from rag_app.security import KeyRing
+
+LONGEST_SECRET = 1_000
+# kind -> its fields; a source has all those that it needs, or none.
+FIELDS: dict[str, tuple[str, ...]] = {"git": ("token", "user"), "s3": ("access_key", "secret_key")}
+NEEDED: dict[str, tuple[str, ...]] = {"git": ("token",), "s3": ("access_key", "secret_key")}
+
+
+def clean_secret(kind: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The fields that were filled in. Raises InvalidInput when they do not fit the kind or each other."""
+    values = {name: value.strip() for name, value in given.items() if value.strip()}
+    for name, value in values.items():
+        if name not in FIELDS.get(kind, ()):
+            raise InvalidInput(f"{name}: a source of kind {kind} has none", field=name)
+        if len(value) > LONGEST_SECRET or not value.isascii() or not value.isprintable() or " " in value:
+            raise InvalidInput(f"{name}: at most {LONGEST_SECRET} plain characters without spaces", field=name)
+    missing = [name for name in NEEDED.get(kind, ()) if name not in values]
+    if values and missing:
+        raise InvalidInput(f"{missing[0]}: it is missing", field=missing[0])
+    if ":" in values.get("user", ""):
+        raise InvalidInput("user: a name without a colon is expected", field="user")
+    return values
+
+
+def seal_secret(keys: KeyRing, source_id: UUID, values: Mapping[str, str]) -> bytes | None:
+    """What the row of the source keeps; None for nothing."""
+    return keys.seal(json.dumps(dict(values)), bound_to=_place(source_id)) if values else None
+
+
+def open_secret(keys: KeyRing, source_id: UUID, sealed: bytes | None) -> dict[str, str]:
+    """The fields of a source. Raises InvalidInput when the secret key of the server has changed."""
+    if sealed is None:
+        return {}
+    try:
+        opened = json.loads(keys.open(sealed, bound_to=_place(source_id)))
+    except SettingsError as problem:
+        raise InvalidInput(f"The secret of this source cannot be opened: {problem.message}") from problem
+    return {str(name): str(value) for name, value in opened.items()}
+
+
+def _place(source_id: UUID) -> str:
+    return f"sources/{source_id}"
