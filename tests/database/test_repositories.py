@@ -264,18 +264,17 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("deed", HOSTILE)
 async def test_a_hostile_server_ends_the_run_with_a_reason(
-    crawler: Crawler, server: GitServer, repository: Repository, deed: str
+    crawler: Crawler, server: GitServer, repository: Repository
 ) -> None:
     source = await add(crawler, server)
     await crawler.run(source)
     await crawler.change(source, {"settings": {"max_total_mb": 1}})
-    answer, words = HOSTILE[deed]
-    server.answer = _fetches(answer)
-    run = await crawler.run(source)
-    assert run.status == "failed" and run.error and words in run.error.message
-    assert "\x1b" not in run.error.message and len(await crawler.documents()) == 4
+    for deed, (answer, words) in HOSTILE.items():
+        server.answer = _fetches(answer)
+        run = await crawler.run(source)
+        assert run.status == "failed" and run.error and words in run.error.message, deed
+        assert "\x1b" not in run.error.message and len(await crawler.documents()) == 4
 
 
 async def test_a_run_takes_no_more_than_it_may(crawler: Crawler, server: GitServer, repository: Repository) -> None:
