@@ -39,7 +39,9 @@ from rag_app.settings import get_settings
 
 PREFIX = "/api/v1"
 # Each noun has one module; its router carries paths below the prefix.
+# The framework tries them one after the other, so what is asked most stands first.
 ROUTERS: tuple[APIRouter, ...] = (
+    search.router,
     auth.router,
     people.router,
     api_keys.router,
@@ -49,7 +51,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     originals.router,
     versions.router,
     edits.router,
-    search.router,
     sources.router,
     bots.router,
     chat.router,

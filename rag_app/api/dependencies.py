@@ -24,7 +24,12 @@ def context_of(connection: HTTPConnection) -> Context:
     return context
 
 
-ContextDep = Annotated[Context, Depends(context_of)]
+async def current_context(connection: HTTPConnection) -> Context:
+    """The same as a dependency; FastAPI would hand one that is not async to a thread, for every request."""
+    return context_of(connection)
+
+
+ContextDep = Annotated[Context, Depends(current_context)]
 
 
 async def resolve_actor(request: Request, context: Context) -> Actor:
@@ -83,17 +88,17 @@ async def optional_actor(request: Request, context: ContextDep) -> Actor | None:
         return None
 
 
-def current_caller(request: Request, context: ContextDep) -> Caller:
+async def current_caller(request: Request, context: ContextDep) -> Caller:
     """Address and browser of the caller."""
     return caller_of(request, context.settings)
 
 
-def own_pages_only(request: Request, context: ContextDep) -> None:
+async def own_pages_only(request: Request, context: ContextDep) -> None:
     """Only our own pages may send this. Raises Forbidden."""
     require_same_origin(request, context.settings)
 
 
-def current_page(
+async def current_page(
     limit: Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="how many items at most")] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
 ) -> PageRequest:

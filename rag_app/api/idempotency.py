@@ -98,13 +98,13 @@ class Repetition:
             self.bound = True
 
 
-def repetition_of(request: Request) -> Repetition:
+async def repetition_of(request: Request) -> Repetition:
     """The repetition of this request."""
     known = getattr(request.state, "repetition", None)
     return known if isinstance(known, Repetition) else Repetition()
 
 
-def _declared(
+async def _declared(
     idempotency_key: Annotated[
         str | None,
         HeaderParameter(

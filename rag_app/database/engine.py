@@ -17,12 +17,13 @@ from rag_app.errors import Busy, NotReady, StorageFull, StorageUnwritable
 from rag_app.settings import Settings
 
 DRIVER = "postgresql+psycopg://"
-# A policy or a parameter must not freeze a plan made for another knowledge base.
 HNSW_EF_SEARCH = 100
 SESSION_DEFAULTS = (
-    "-c plan_cache_mode=force_custom_plan -c jit=off "
-    f"-c hnsw.iterative_scan=relaxed_order -c hnsw.ef_search={HNSW_EF_SEARCH}"
+    f"-c plan_cache_mode=auto -c jit=off -c hnsw.iterative_scan=relaxed_order -c hnsw.ef_search={HNSW_EF_SEARCH}"
 )
+_NEVER_BY_ITSELF = 2**31
+"""Executions until the driver prepares a statement that does not ask for it: a plan must not be kept for others."""
+_MOST_PREPARED = 200
 
 
 def with_driver(url: str) -> str:
@@ -50,17 +51,31 @@ def resolve_url(settings: Settings) -> str:
     return with_driver(url)
 
 
-def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine with a bounded pool; connections that have ended are replaced, so a restart of Postgres is survived."""
+def open_engine(url: str, *, pool_size: int = 10, prepares: bool = True) -> AsyncEngine:
+    """An engine with a bounded pool; connections that have ended are replaced, so a restart of Postgres is survived.
+
+    `prepares` False where a transaction pooler hands each statement to another connection.
+    """
     engine = create_async_engine(
         with_driver(url),
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=10,
-        connect_args={"options": SESSION_DEFAULTS, "connect_timeout": 5, "prepare_threshold": None},
+        pool_use_lifo=True,  # the connection used last is the warm one
+        connect_args={
+            "options": SESSION_DEFAULTS,
+            "connect_timeout": 5,
+            "prepare_threshold": _NEVER_BY_ITSELF if prepares else None,
+        },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_stale)
+    event.listen(engine.sync_engine, "connect", _prepare_many)
     return engine
+
+
+def _prepare_many(connection: Any, *_: object) -> None:
+    """A large vector index has a statement of its own."""
+    connection.driver_connection.prepared_max = _MOST_PREPARED
 
 
 def _refuse_stale(connection: Any, *_: object) -> None:

@@ -102,7 +102,7 @@ def vector_literal(vector: Vector) -> str:
     """The unit vector as pgvector's text form."""
     length = float(np.linalg.norm(vector))
     unit = vector / length if length > 0 else vector
-    return "[" + ",".join(f"{value:.5g}" for value in unit.tolist()) + "]"
+    return "[" + ",".join(["%.5g"] * len(unit)) % tuple(unit.tolist()) + "]"
 
 
 async def build_hnsw(engine: AsyncEngine, *, index_id: int, dimensions: int) -> None:

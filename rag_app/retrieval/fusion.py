@@ -4,7 +4,7 @@ Scores and not ranks, because they say how far apart two passages are (measured 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 
@@ -28,24 +28,28 @@ def fuse(candidates: Sequence[Candidate], *, dense_weight: float) -> list[float]
     without a cosine gets 0 for it.
     """
     cosines = [each.cosine for each in candidates if each.cosine is not None]
-    best_bm25 = max((each.bm25 for each in candidates), default=0.0)
-    best_cosine = max(cosines, default=0.0)
-    worst_cosine = min(cosines, default=0.0)
-    return [
-        (1 - dense_weight) * min_max(each.bm25, 0.0, best_bm25)
-        + (0.0 if each.cosine is None else dense_weight * min_max(each.cosine, worst_cosine, best_cosine))
-        for each in candidates
-    ]
+    words = [(1 - dense_weight) * share for share in min_max([each.bm25 for each in candidates], low=0.0)]
+    meaning = iter([dense_weight * share for share in min_max(cosines, low=min(cosines, default=0.0))])
+    return [word if each.cosine is None else word + next(meaning) for each, word in zip(candidates, words, strict=True)]
 
 
 def best_first(candidates: Sequence[Candidate], scores: Sequence[float]) -> list[Candidate]:
     """All with their score, best first; equal scores in the order of their ids, so that lists are stable."""
-    order = sorted((-score, each.passage_id, each) for score, each in zip(scores, candidates, strict=True))
-    return [replace(each, fused=-negative) for negative, _, each in order]
+    order = sorted(zip([-score for score in scores], candidates, strict=True), key=_place)
+    return [
+        Candidate(each.passage_id, each.bm25, each.cosine, -negative, each.lexical, each.dense)
+        for negative, each in order
+    ]
 
 
-def min_max(score: float, low: float, high: float) -> float:
-    """Where `score` lies between `low` and `high`, 0..1; a range of nothing counts as the top for its own value."""
+def _place(scored: tuple[float, Candidate]) -> tuple[float, int]:
+    return scored[0], scored[1].passage_id.int
+
+
+def min_max(scores: Sequence[float], *, low: float) -> list[float]:
+    """Where each score lies between `low` and the best one, 0..1; a range of nothing counts as the top for itself."""
+    high = max(scores, default=0.0)
     if high <= low:
-        return 1.0 if score >= high > 0 else 0.0
-    return min(1.0, max(0.0, (score - low) / (high - low)))
+        return [1.0 if score >= high > 0 else 0.0 for score in scores]
+    reach = high - low
+    return [min(1.0, max(0.0, (score - low) / reach)) for score in scores]

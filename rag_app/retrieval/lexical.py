@@ -15,7 +15,6 @@ MOST_CANDIDATES = 20_000
 SPARE = 0.4
 """Share of the question that may be left unlooked-for at first: common words make up most of the work, and of the
 score next to nothing. When the first pass leaves a doubt, so many more terms are looked for that it is gone."""
-_BY_INDEX = {"enable_seqscan": "off"}  # comparing the terms of every passage costs far more than the planner expects
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +44,12 @@ async def search_lexical(
     if not essential.complete and (len(hits) < scope.limit or hits[scope.limit - 1].score < essential.missed):
         enough = hits[scope.limit - 1].score if len(hits) >= scope.limit else 0.0
         essential = question.essential(enough=enough, most_candidates=MOST_CANDIDATES)
-        hits = await _hits(reader, statement, values | {"essential": integers(essential.terms)}, settings=_BY_INDEX)
+        hits = await _hits(reader, statement, values | {"essential": integers(essential.terms)})
     return hits
 
 
-async def _hits(
-    reader: Reader, statement: bytes, values: Mapping[str, Any], *, settings: Mapping[str, str] | None = None
-) -> list[Hit]:
-    return [Hit(row[0], -row[1]) for row in await reader.rows(statement, values, settings=settings)]
+async def _hits(reader: Reader, statement: bytes, values: Mapping[str, Any]) -> list[Hit]:
+    return [Hit(row[0], -row[1]) for row in await reader.rows(statement, values)]
 
 
 def sparse_literal(question: Question) -> str:
@@ -64,7 +61,7 @@ def sparse_literal(question: Question) -> str:
 _SEARCH = """
     SELECT l.passage_id, l.weights <#> CAST(%(question)s AS sparsevec) AS distance
     FROM lexical l
-    WHERE l.terms && CAST(%(essential)s AS integer[]) AND l.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[]))
+    WHERE l.terms && (SELECT CAST(%(essential)s AS integer[])) AND l.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[]))
       AND l.cutting_id = ANY(CAST(%(cuttings)s AS bigint[])) {filter}
     ORDER BY distance, l.passage_id LIMIT %(limit)s
 """

@@ -20,15 +20,31 @@ class Proximity:
     phrases: float = 0.0  # of its pairs of neighbouring terms, in the passage in the same order
 
 
-def proximity(asked: Sequence[str], idf: Mapping[str, float], *, text: str, language: str) -> Proximity:
-    """Compare the question's terms, in their order, with a passage's text."""
-    wanted = {term for term in asked if idf.get(term, 0.0) > 0}
-    total = sum(idf[term] for term in wanted)
-    if not total:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The question's terms as passages are compared with them."""
+
+    terms: Mapping[str, float]  # those that count -> idf
+    pairs: Mapping[tuple[str, str], float]  # of neighbouring terms -> weight
+    total: float  # of the terms
+    total_of_pairs: float
+
+
+def wanted(asked: Sequence[str], idf: Mapping[str, float]) -> Wanted:
+    """The question's terms, in their order, made ready for any number of passages."""
+    terms = {term: idf[term] for term in asked if idf.get(term, 0.0) > 0}
+    # A pair with an unknown term weighs nothing, so the pairs among the hits are all that count.
+    pairs = {pair: min(terms[pair[0]], terms[pair[1]]) for pair in pairwise(asked) if terms.keys() >= set(pair)}
+    return Wanted(terms, pairs, sum(terms.values()), sum(pairs.values()))
+
+
+def proximity(question: Wanted, *, text: str, language: str) -> Proximity:
+    """Compare the question's terms with a passage's text."""
+    if not question.total:
         return Proximity()
     terms = terms_of(text, language)[:LONGEST]
-    hits = [(place, term) for place, term in enumerate(terms) if term in wanted]
-    return Proximity(_best_window(hits, idf) / total, _phrases(asked, hits, idf))
+    hits = [(place, term) for place, term in enumerate(terms) if term in question.terms]
+    return Proximity(_best_window(hits, question.terms) / question.total, _phrases(hits, question))
 
 
 def _best_window(hits: Sequence[tuple[int, str]], idf: Mapping[str, float]) -> float:
@@ -50,11 +66,8 @@ def _best_window(hits: Sequence[tuple[int, str]], idf: Mapping[str, float]) -> f
     return best
 
 
-def _phrases(asked: Sequence[str], hits: Sequence[tuple[int, str]], idf: Mapping[str, float]) -> float:
-    pairs = {pair: min(idf.get(pair[0], 0.0), idf.get(pair[1], 0.0)) for pair in pairwise(asked)}
-    total = sum(pairs.values())
-    if not total:
+def _phrases(hits: Sequence[tuple[int, str]], question: Wanted) -> float:
+    if not question.total_of_pairs:
         return 0.0
-    # A pair with an unknown term weighs nothing, so the pairs among the hits are all that count.
     there = {(first, second) for (one, first), (next_one, second) in pairwise(hits) if next_one == one + 1}
-    return sum(weight for pair, weight in pairs.items() if pair in there) / total
+    return sum(weight for pair, weight in question.pairs.items() if pair in there) / question.total_of_pairs

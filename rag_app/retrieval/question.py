@@ -1,7 +1,7 @@
 """What the lexical leg asks for: the question's terms in each language of the knowledge bases, weighted by idf."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -38,12 +38,6 @@ class Question:
     def best_possible(self, language: str) -> float:
         """The BM25 score no passage of that language can exceed; 0 when nothing is asked."""
         return HIGHEST_WEIGHT * sum(self.idf[stem] * n for stem, n in _counts(self.terms_of(language)).items())
-
-    def coverage(self, found: Collection[str], language: str) -> float:
-        """Share 0..1 of the question's idf that these stems make up."""
-        asked = set(self.terms_of(language))
-        total = sum(self.idf[stem] for stem in asked)
-        return sum(self.idf[stem] for stem in asked if stem in found) / total if total else 0.0
 
     def weights(self) -> dict[int, float]:
         """Hashed term -> weight on the question's side."""

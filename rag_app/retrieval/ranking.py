@@ -7,10 +7,11 @@ from uuid import UUID
 from rag_app.retrieval.candidates import Found
 from rag_app.retrieval.evidence import Features
 from rag_app.retrieval.fusion import Candidate
-from rag_app.retrieval.proximity import Proximity, proximity
+from rag_app.retrieval.proximity import Proximity, Wanted, proximity, wanted
 from rag_app.retrieval.question import Question
 
 CLOSELY_READ = 10
+_FAR = Proximity()
 WINDOW_WEIGHT = 0.06
 PHRASE_WEIGHT = 0.06
 """Added to a fused score 0..1; chosen on training questions, see docs/retrieval.md."""
@@ -45,20 +46,33 @@ def rank(
     a search that is dense only.
     """
     judged = []
-    ceilings = {language: question.best_possible(language) for language in {each.language for each in found}}
+    asked = {language: _asked(question, language) for language in {each.language for each in found}}
     for place, each in enumerate(found):
-        best = ceilings[each.language]
-        near = _near(each, question) if place < CLOSELY_READ else Proximity()
+        one = asked[each.language]
+        candidate = scores[each.id]
+        near = _FAR if place >= CLOSELY_READ else proximity(one.wanted, text=each.text, language=each.language)
         features = Features(
-            bm25_share=min(1.0, scores[each.id].bm25 / best) if best else 0.0,
-            coverage=question.coverage(each.stems, each.language),
-            cosine=scores[each.id].cosine if comparable_cosines else None,
-            fused=scores[each.id].fused,
+            bm25_share=min(1.0, candidate.bm25 / one.best_possible) if one.best_possible else 0.0,
+            coverage=sum(one.idf[stem] for stem in one.idf if stem in each.stems) / one.total if one.total else 0.0,
+            cosine=candidate.cosine if comparable_cosines else None,
+            fused=candidate.fused,
             proximity=near,
         )
         judged.append(Judged(each, features))
     return sorted(judged, key=lambda one: (-one.score, one.found.id)) if words_count else judged
 
 
-def _near(found: Found, question: Question) -> Proximity:
-    return proximity(question.terms_of(found.language), question.idf, text=found.text, language=found.language)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The question as passages of one language are measured by it."""
+
+    best_possible: float  # BM25
+    idf: Mapping[str, float]  # stem -> idf
+    total: float
+    wanted: Wanted
+
+
+def _asked(question: Question, language: str) -> _Asked:
+    terms = question.terms_of(language)
+    idf = {stem: question.idf[stem] for stem in terms}
+    return _Asked(question.best_possible(language), idf, sum(idf.values()), wanted(terms, question.idf))

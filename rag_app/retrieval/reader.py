@@ -21,13 +21,16 @@ class Reader:
     async def rows(
         self, statement: bytes, values: Mapping[str, Any], *, settings: Mapping[str, str] | None = None
     ) -> list[Any]:
-        """All rows as tuples; `settings` hold for this statement alone. Raises NotReady when the database is away."""
+        """All rows as tuples; `settings` hold for this statement alone. Raises NotReady when the database is away.
+
+        Each connection parses a statement once, and plans it once where the planner finds that values change nothing.
+        """
         with clear_errors():
             driver = self._driver or await self._open()
             if settings:
                 return await _rows_with_settings(driver, statement, values, settings)
             async with driver.cursor(binary=True) as cursor:
-                await cursor.execute(statement, values)
+                await cursor.execute(statement, values, prepare=True)
                 found: list[Any] = await cursor.fetchall()
         return found
 
@@ -51,8 +54,8 @@ async def _rows_with_settings(
     # What stands between two syncs of a pipeline is one transaction, so the settings are gone after it.
     async with driver.pipeline(), driver.cursor() as before, driver.cursor(binary=True) as cursor:
         for name, value in settings.items():
-            await before.execute(_SETTING, {"name": name, "value": value})
-        await cursor.execute(statement, values)
+            await before.execute(_SETTING, {"name": name, "value": value}, prepare=True)
+        await cursor.execute(statement, values, prepare=True)
         found: list[Any] = await cursor.fetchall()
     return found
 

@@ -41,7 +41,7 @@ async def open_context(settings: Settings, *, url: str | None = None, pool_size:
     keys = KeyRing(
         secret_key_of(settings.data_dir, settings.secret_key, may_create=settings.embedded), settings.secret_key_old
     )
-    engine = open_engine(url, pool_size=pool_size)
+    engine = open_engine(url, pool_size=pool_size, prepares=not settings.database_direct_url)
     queue = Queue(settings.database_direct_url or url)
     try:
         await queue.open()

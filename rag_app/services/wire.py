@@ -13,7 +13,7 @@ ENDS = frozenset({"done", "error"})
 
 def passage_json(passage: Passage) -> Json:
     """A passage as a search returns it."""
-    ranks = asdict(passage.ranks)
+    ranks = passage.ranks
     return {
         "id": str(passage.id),
         "knowledge_base_id": str(passage.knowledge_base_id),
@@ -30,7 +30,12 @@ def passage_json(passage: Passage) -> Json:
         "char_to": passage.char_to,
         "place": dict(passage.place),
         "score": round(passage.score, 6),
-        "ranks": ranks,
+        "ranks": {
+            "dense": ranks.dense,
+            "lexical": ranks.lexical,
+            "fused": ranks.fused,
+            "rerank": ranks.rerank,
+        },
     }
 
 

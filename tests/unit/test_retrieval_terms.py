@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_app.retrieval.proximity import Proximity, proximity
+from rag_app.retrieval.proximity import Proximity, proximity, wanted
 from rag_app.retrieval.stopwords import STOP_WORDS
 from rag_app.retrieval.terms import MAX_TERM_CHARS, TERM_SPACE, term_hash, terms_of
 from rag_app.retrieval.weights import HIGHEST_WEIGHT, document_weights, inverse_document_frequency
@@ -187,18 +187,18 @@ ASKED = ["big", "red", "ship"]
     ],
 )
 def test_closeness(text: str, expected: Proximity) -> None:
-    found = proximity(ASKED, IDF, text=text, language="en")
+    found = proximity(wanted(ASKED, IDF), text=text, language="en")
     assert found.window == pytest.approx(expected.window)
     assert found.phrases == pytest.approx(expected.phrases)
 
 
 def test_closeness_of_nothing_asked() -> None:
-    assert proximity([], {}, text="big red ship", language="en") == Proximity()
-    assert proximity(["a"], {"a": 0.0}, text="a", language="en") == Proximity()
+    assert proximity(wanted([], {}), text="big red ship", language="en") == Proximity()
+    assert proximity(wanted(["a"], {"a": 0.0}), text="a", language="en") == Proximity()
 
 
 @given(st.lists(st.sampled_from(["red", "big", "ship", "other"]), max_size=80))
 def test_the_window_is_the_best_there_is(words: list[str]) -> None:
     windows = [set(words[start : start + 20]) for start in range(max(1, len(words)))]
     best = max(sum(IDF.get(word, 0.0) for word in each) for each in windows) / 6
-    assert proximity(ASKED, IDF, text=" ".join(words), language="en").window == pytest.approx(best)
+    assert proximity(wanted(ASKED, IDF), text=" ".join(words), language="en").window == pytest.approx(best)
