@@ -18,7 +18,6 @@ from rag_app.telemetry import configure_logging, log
 
 if TYPE_CHECKING:  # a start must stay quick: services are imported by the command that needs them
     from rag_app.services.context import Context
-    from rag_app.services.index_estimate import Estimate
     from rag_app.services.knowledge import KnowledgeBaseCard
     from rag_app.services.permissions import Actor
 
@@ -30,7 +29,9 @@ app = typer.Typer(
 )
 user = typer.Typer(no_args_is_help=True, help="People.")
 key = typer.Typer(no_args_is_help=True, help="API keys.")
-source = typer.Typer(no_args_is_help=True, help="Websites, feeds and folders that a knowledge base is filled from.")
+source = typer.Typer(
+    no_args_is_help=True, help="Websites, feeds, repositories, buckets and folders that fill a knowledge base."
+)
 app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(source, name="source")
@@ -196,15 +197,19 @@ def ingest(
 
 @source.command("add")
 def add_source(
-    address: Annotated[str, typer.Argument(help="web address, or a folder below RAG_SOURCE_FOLDERS")],
+    address: Annotated[str, typer.Argument(help="web address, s3://bucket/prefix, or a folder of RAG_SOURCE_FOLDERS")],
     kb: Annotated[str, typer.Option(help="name of the knowledge base; made if there is none")],
-    kind: Annotated[str, typer.Option(help="website, page, feed or folder")] = "website",
+    kind: Annotated[str, typer.Option(help="website, page, feed, git, s3 or folder")] = "website",
+    chosen: Annotated[list[str] | None, typer.Option("--set", help="such as branch=main or prefix=docs/")] = None,
+    user: Annotated[str, typer.Option(help="access key of a bucket; name that a token wants")] = "",
+    secret_stdin: Annotated[bool, typer.Option("--secret-stdin", help="token or secret key from stdin")] = False,
     cron: Annotated[str, typer.Option(help="when to read it again: minute hour day month weekday")] = "",
     time_zone: Annotated[str, typer.Option(help="of the line of cron")] = "UTC",
     wait: Wait = False,
 ) -> None:
     """Add a source, print its id, and read it."""
-    asked = {"kind": kind, "address": address, "cron": cron, "time_zone": time_zone}
+    asked: dict[str, Any] = {"kind": kind, "address": address, "cron": cron, "time_zone": time_zone, "user": user}
+    asked |= {"settings": chosen or [], "secret": sys.stdin.readline().strip() if secret_stdin else ""}
     _on_sources(lambda sources, *who: sources.add_and_read(*who, kb, asked=asked, wait=wait), worker=wait)
 
 
@@ -274,7 +279,7 @@ def reindex(
 
     async def work(settings: Settings) -> None:
         from rag_app.services.index_estimate import estimate_index
-        from rag_app.services.index_watch import watch_index
+        from rag_app.services.index_watch import expected, watch_index
         from rag_app.services.indexes import NewIndex, start_index
         from rag_app.worker import working_if_nobody_does
 
@@ -282,7 +287,7 @@ def reindex(
         async with _context(settings) as context, working_if_nobody_does(context, wanted=wait and not dry_run):
             actor = await _operator(context)
             base_id = (await _base(context, actor, kb)).id
-            typer.echo(_expected(await estimate_index(context, actor, base_id, new)))
+            typer.echo(expected(await estimate_index(context, actor, base_id, new)))
             if dry_run:
                 return
             begun = await start_index(context, actor, base_id, new)
@@ -291,13 +296,6 @@ def reindex(
                 typer.echo("The new index is in use.")
 
     _run(work)
-
-
-def _expected(found: "Estimate") -> str:
-    price = "not known" if found.cost_microusd is None else f"${found.cost_microusd / 1_000_000:.4f}"
-    time_s = "not known" if found.seconds is None else f"{found.seconds:.0f} s"
-    head = f"{found.passages:,} passages, about {found.tokens:,} tokens, price {price}, time {time_s}"
-    return "\n".join([head, *(f"  {note}" for note in found.notes)])
 
 
 @app.command()

@@ -22,7 +22,7 @@ from rag_app.components.furniture import (
 )
 from rag_app.pages.differences import differences_dialog
 from rag_app.pages.frame import Page, framed
-from rag_app.pages.source_form import limit_fields, schedule_fields
+from rag_app.pages.source_form import bucket_fields, limit_fields, repository_fields, schedule_fields
 from rag_app.state.source import SourceState
 from rag_app.state.source_rows import RunRow, SourcePageRow
 
@@ -192,7 +192,13 @@ def _dialogs() -> rx.Component:
                 cron=state.limits["cron"],
                 zone=state.limits["time_zone"],
             ),
-            limit_fields(state.limits),
+            rx.match(
+                state.row.sort,
+                ("git", repository_fields(state.limits, has_secret=state.row.has_secret)),
+                ("s3", bucket_fields(state.limits, has_secret=state.row.has_secret)),
+                rx.fragment(),
+            ),
+            limit_fields(state.row.sort, state.limits),
             opened=state.form_open,
             on_submit=state.save,
             on_close=state.close_form,
@@ -226,7 +232,7 @@ def _actions() -> rx.Component:
 def _facts() -> rx.Component:
     row = SourceState.row
     return rx.fragment(
-        rx.el.span(row.kind, " · ", row.address, class_name="break"),
+        rx.el.span(row.kind, " · ", row.address, rx.cond(row.has_secret, " · private", ""), class_name="break"),
         rx.el.br(),
         rx.el.span(
             row.extent,

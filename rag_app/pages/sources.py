@@ -17,7 +17,7 @@ from rag_app.components.furniture import (
     table,
     text_input,
 )
-from rag_app.pages.source_form import limit_fields, schedule_fields
+from rag_app.pages.source_form import bucket_fields, limit_fields, repository_fields, schedule_fields
 from rag_app.state.source_rows import SourceRow
 from rag_app.state.sources import SourcesState
 
@@ -114,6 +114,8 @@ def _address_field() -> rx.Component:
                 hint="On the server, below a folder that its operator has opened.",
             ),
         ),
+        ("git", repository_fields()),
+        ("s3", bucket_fields()),
         (
             "feed",
             field(
@@ -146,6 +148,8 @@ def _kind_field() -> rx.Component:
             rx.el.option("Website", value="website"),
             rx.el.option("Single page", value="page"),
             rx.el.option("Feed (RSS, Atom)", value="feed"),
+            rx.el.option("Git repository", value="git"),
+            rx.el.option("S3 bucket", value="s3"),
             rx.cond(
                 state.may_manage & state.has_folders,
                 rx.el.option("Folder on the server", value="folder"),
@@ -168,7 +172,7 @@ def _dialogs() -> rx.Component:
             _address_field(),
             field("Name", text_input("name", max_length=120), hint="Optional; otherwise the address."),
             schedule_fields(state.form_schedule, state.choose_schedule),
-            rx.cond(state.form_kind == "page", rx.fragment(), limit_fields()),
+            rx.cond(state.form_kind == "page", rx.fragment(), limit_fields(state.form_kind)),
             opened=state.form_open,
             on_submit=state.add,
             on_close=state.close_form,
@@ -227,8 +231,8 @@ def sources_tab() -> rx.Component:
                 ),
                 empty(
                     "No sources yet",
-                    "A source keeps this knowledge base up to date: a website, a single page or a feed, read again "
-                    "as often as you say.",
+                    "A source keeps this knowledge base up to date: a website, a page, a feed, a Git repository or an "
+                    "S3 bucket, read again as often as you say.",
                     _add_button(),
                     sign="globe",
                 ),

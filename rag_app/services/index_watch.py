@@ -1,4 +1,4 @@
-"""Follows an index that is being built until it is in use or has failed, for the command line."""
+"""What an index would take, and how one that is being built comes along, in words for the command line."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from uuid import UUID
 
 from rag_app.errors import RagError
 from rag_app.services.context import Context
+from rag_app.services.index_estimate import Estimate
 from rag_app.services.indexes import IndexCard, get_index
 from rag_app.services.permissions import Actor
 
@@ -30,3 +31,11 @@ async def watch_index(
             say(words)
             said = words
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+def expected(found: Estimate) -> str:
+    """An estimate in a few lines."""
+    price = "not known" if found.cost_microusd is None else f"${found.cost_microusd / 1_000_000:.4f}"
+    time_s = "not known" if found.seconds is None else f"{found.seconds:.0f} s"
+    head = f"{found.passages:,} passages, about {found.tokens:,} tokens, price {price}, time {time_s}"
+    return "\n".join([head, *(f"  {note}" for note in found.notes)])

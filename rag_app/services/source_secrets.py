@@ -29,6 +29,12 @@ def clean_secret(kind: str, given: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
+def named_secret(kind: str, user: str, secret: str) -> dict[str, str]:
+    """The fields of a kind from a name and a secret, as a command line takes them."""
+    names = ("access_key", "secret_key") if kind == "s3" else ("user", "token")
+    return {name: value for name, value in zip(names, (user, secret), strict=True) if value}
+
+
 def seal_secret(keys: KeyRing, source_id: UUID, values: Mapping[str, str]) -> bytes | None:
     """What the row of the source keeps; None for nothing."""
     return keys.seal(json.dumps(dict(values)), bound_to=_place(source_id)) if values else None

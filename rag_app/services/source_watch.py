@@ -1,7 +1,8 @@
 """Sources for the command line: added with their knowledge base, watched to the end of a run, listed as a table."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from rag_app.errors import NotFound
+from rag_app.errors import InvalidInput, NotFound
 from rag_app.services.context import Context
 from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base, find_knowledge_base
 from rag_app.services.paging import LARGEST_LIMIT, PageRequest
 from rag_app.services.permissions import Actor
 from rag_app.services.source_runs import RunCard, get_run, start_run
+from rag_app.services.source_secrets import named_secret
+from rag_app.services.source_settings import SourceSettings
 from rag_app.services.sources import NewSource, create_source, list_sources
 
 POLL_S = 0.3
@@ -23,14 +26,34 @@ POLL_S = 0.3
 async def add_and_read(context: Context, actor: Actor, kb: str, *, asked: Mapping[str, Any], wait: bool) -> bool:
     """Add a source to the knowledge base of this name, made if there is none, print its id and start its first run.
 
-    `asked` holds kind, address, cron, time_zone. True unless a run that was waited for went wrong.
+    `asked` holds kind, address, cron, time_zone, settings (name=value), user, secret. True unless a run that was waited
+    for went wrong.
     """
     base = await find_knowledge_base(context, actor, kb)
     base = base or await create_knowledge_base(context, actor, NewKnowledgeBase(kb))
     schedule = {"cron": asked["cron"], "time_zone": asked["time_zone"]} if asked["cron"] else {}
-    new = NewSource(asked["kind"], asked["address"], schedule=schedule)
+    new = NewSource(
+        asked["kind"],
+        asked["address"],
+        settings=dict(_setting(each) for each in asked["settings"]),
+        schedule=schedule,
+        secret=named_secret(asked["kind"], asked["user"], asked["secret"]),
+    )
     source = await create_source(context, actor, base.id, new)
     return await read_again(context, actor, str(source.id), wait=wait)
+
+
+def _setting(line: str) -> tuple[str, Any]:
+    """Name and value of `name=value`; figures are figures, patterns stand between commas. Raises InvalidInput."""
+    name, is_said, value = line.partition("=")
+    kept = {each.name: each.type for each in fields(SourceSettings)}.get(name.strip())
+    if not is_said or kept is None:
+        raise InvalidInput(f"--set {line}: a setting of a source as name=value is expected", field=name)
+    try:
+        read: dict[Any, Callable[[str], Any]] = {int: int, float: float, tuple[str, ...]: lambda all_: all_.split(",")}
+        return name.strip(), read.get(kept, str)(value.strip())
+    except ValueError as problem:
+        raise InvalidInput(f"--set {name}: a figure is expected", field=name) from problem
 
 
 async def read_again(context: Context, actor: Actor, source_id: str, *, wait: bool) -> bool:

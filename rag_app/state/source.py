@@ -23,7 +23,7 @@ from rag_app.state.source_rows import (
     run_row,
     source_row,
 )
-from rag_app.state.sources import settings_of
+from rag_app.state.sources import secret_of, settings_of
 from rag_app.state.surroundings import surroundings
 
 AT_ONCE = 50
@@ -91,6 +91,11 @@ class SourceState(SessionState):
             "max_pages": str(kept.max_pages),
             "max_depth": str(kept.max_depth),
             "pages_per_second": f"{kept.pages_per_second:g}",
+            "max_page_mb": str(kept.max_page_mb),
+            "max_total_mb": str(kept.max_total_mb),
+            "branch": kept.branch,
+            "region": kept.region,
+            "endpoint": kept.endpoint,
             "include": "\n".join(kept.include),
             "exclude": "\n".join(kept.exclude),
             "cron": str(card.schedule.get("cron", "")),
@@ -185,6 +190,8 @@ class SourceState(SessionState):
         given = {name: as_text(value, 2_000) for name, value in form.items() if isinstance(name, str)}
         settings = {"prefix": "", **settings_of(given)}
         changes = {"name": given.get("name", ""), "settings": settings, "schedule": schedule_of(given)}
+        if (secret := secret_of(given)) or given.get("forget"):
+            changes["secret"] = secret
         async with self._trying("form_problem"):
             await update_source(surroundings(), await self._actor(), self._segment_id(1), changes=changes)
             self.form_open = False

@@ -13,11 +13,14 @@ KINDS = {
     "page": "Page",
     "website": "Website",
     "feed": "Feed",
+    "git": "Git repository",
+    "s3": "S3 bucket",
     "folder": "Folder",
 }
+WEB = ("page", "website", "feed")
 RUN_WORDS = {"queued": "waiting", "running": "reading", "done": "done", "failed": "failed", "cancelled": "stopped"}
 RUN_TONES = {"queued": "working", "running": "working", "done": "ready", "failed": "failed", "cancelled": "flat"}
-PHASES = {"starting": "finding out where to begin", "crawling": "visiting pages", "retiring": "removing vanished pages"}
+PHASES = {"starting": "finding out where to begin", "crawling": "reading", "retiring": "removing what has vanished"}
 PAGE_TONES = {"added": "good", "changed": "warn", "removed": "bad", "failed": "failed", "waiting": "working"}
 PAGE_WORDS = {"alias": "other spelling", "skipped": "left out"}
 MOST_DIFF_CHARS = 60_000
@@ -46,8 +49,10 @@ class SourceRow:
 
     id: str
     name: str
+    sort: str  # the kind as programs call it
     kind: str
     address: str
+    has_secret: bool
     is_web: bool
     paused: bool
     schedule: str
@@ -90,7 +95,7 @@ class DiffRow:
 
 
 NO_RUN = RunRow("", "", "flat", False, 0, "", "", "", "", 0, "")
-NO_SOURCE = SourceRow("", "", "", "", False, False, "", "", "", "", False, NO_RUN)
+NO_SOURCE = SourceRow("", "", "", "", "", False, False, False, "", "", "", "", False, NO_RUN)
 
 
 def run_row(run: RunCard) -> RunRow:
@@ -98,7 +103,7 @@ def run_row(run: RunCard) -> RunRow:
     busy = run.status in ("queued", "running")
     changes = [("+", run.added), ("~", run.changed), ("−", run.removed)]
     named = [
-        counted(run.added, "page added", "pages added"),
+        counted(run.added, "added", "added"),
         counted(run.changed, "changed", "changed"),
         counted(run.removed, "removed", "removed"),
         counted(run.unchanged, "unchanged", "unchanged"),
@@ -125,14 +130,16 @@ def source_row(card: SourceCard) -> SourceRow:
     return SourceRow(
         id=str(card.id),
         name=card.name,
+        sort=card.kind,
         kind=KINDS.get(card.kind, card.kind),
         address=card.address,
+        has_secret=card.has_secret,
         is_web=card.address.startswith(("http://", "https://")),
         paused=card.state == "paused",
         schedule=in_words(card.schedule),
         next_at=card.next_run_at.isoformat() if card.next_run_at else "",
         pages=count(card.pages),
-        extent=counted(card.pages, "page"),
+        extent=counted(card.pages, "page" if card.kind in WEB else "file"),
         has_run=card.last_run is not None,
         run=run_row(card.last_run) if card.last_run else NO_RUN,
     )

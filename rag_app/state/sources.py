@@ -95,6 +95,7 @@ class SourcesState(SessionState):
                 given.get("name", ""),
                 settings_of(given),
                 schedule_of(given),
+                secret_of(given),
             )
             context, actor = surroundings(), await self._actor()
             card = await create_source(context, actor, as_id(self.kb_id), new)
@@ -146,7 +147,8 @@ class SourcesState(SessionState):
 def settings_of(form: dict[str, str]) -> dict[str, Any]:
     """The limits that a form asks for; what is empty or no number keeps its default."""
     found: dict[str, Any] = {name: form[name].strip() for name in ("prefix", "discover") if form.get(name, "").strip()}
-    for name in ("max_pages", "max_depth"):
+    found |= {name: form[name].strip() for name in ("branch", "region", "endpoint") if name in form}
+    for name in ("max_pages", "max_depth", "max_page_mb", "max_total_mb"):
         if form.get(name, "").strip().isdigit():
             found[name] = int(form[name].strip())
     try:
@@ -157,3 +159,8 @@ def settings_of(form: dict[str, str]) -> dict[str, Any]:
         if name in form:
             found[name] = [line.strip() for line in form[name].splitlines() if line.strip()]
     return found
+
+
+def secret_of(form: dict[str, str]) -> dict[str, str]:
+    """The token or keys that a form brings, those that were filled in."""
+    return {name: form[name] for name in ("token", "user", "access_key", "secret_key") if form.get(name, "").strip()}
