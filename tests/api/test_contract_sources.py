@@ -85,3 +85,56 @@ async def test_what_cannot_be_a_source_is_refused(owner: httpx.AsyncClient, base
     answer = await owner.post(f"{PREFIX}/knowledge-bases/{base}/sources", json=WEBSITE | wrong)
     assert answer.status_code == 422, answer.text
     assert (await owner.get(f"{PREFIX}/knowledge-bases/{base}/sources")).json()["items"] == []
+
+
+REPOSITORY: dict[str, Any] = {
+    "kind": "git",
+    "address": "https://github.com/owner/handbook/tree/main/docs",
+    "settings": {"max_total_mb": 50},
+    "secret": {"token": "a-t0ken"},
+    "run": False,
+}
+BUCKET: dict[str, Any] = {
+    "kind": "s3",
+    "address": "s3://docs/handbook/",
+    "settings": {"region": "eu-central-1"},
+    "secret": {"access_key": "AKIDt0ken", "secret_key": "a-secret-t0ken"},
+    "run": False,
+}
+
+
+WRONG_SECRETS: list[dict[str, Any]] = [
+    {"kind": "website"}, {"secret": {"password": "t"}}, {"secret": {"user": "u"}}, {"address": "http://example.com/a"},
+    {"secret": {"token": "a b"}}, {"secret": "t"}, {**BUCKET, "address": "https://docs"},
+    {**BUCKET, "settings": {"endpoint": "http://10.0.0.1"}}, {**BUCKET, "secret": {"access_key": "a"}},
+]  # fmt: skip
+
+
+async def test_secrets_of_a_source_are_taken_and_never_given_back(owner: httpx.AsyncClient, base: str) -> None:
+    sources = f"{PREFIX}/knowledge-bases/{base}/sources"
+    made = [
+        await owner.post(sources, json=body, headers={"Idempotency-Key": body["kind"]}) for body in (REPOSITORY, BUCKET)
+    ]
+    again = await owner.post(sources, json=BUCKET, headers={"Idempotency-Key": "s3"})
+    assert [each.status_code for each in made] == [201, 201] and again.json() == made[1].json()
+    first, second = (each.json() for each in made)
+    assert (first["address"], first["settings"]["branch"], first["settings"]["prefix"], first["name"]) == (
+        "https://github.com/owner/handbook", "main", "/docs/", "github.com/owner/handbook",
+    )  # fmt: skip
+    assert (second["name"], second["settings"]["region"], second["has_secret"]) == (
+        "docs/handbook",
+        "eu-central-1",
+        True,
+    )
+    changed = await owner.patch(f"{PREFIX}/sources/{first['id']}", json={"settings": {"branch": "next"}})
+    assert (changed.json()["settings"]["branch"], changed.json()["has_secret"]) == ("next", True)
+    moved = await owner.patch(
+        f"{PREFIX}/sources/{second['id']}", json={"settings": {"endpoint": "https://s3.example.com"}}
+    )
+    assert (moved.status_code, moved.json()["error"]["code"]) == (422, "validation_error")
+    bare = await owner.patch(f"{PREFIX}/sources/{first['id']}", json={"secret": {}})
+    assert bare.json()["has_secret"] is False
+    for wrong in WRONG_SECRETS:
+        assert (await owner.post(sources, json=REPOSITORY | wrong)).status_code == 422, wrong
+    everything = [*made, again, changed, moved, bare, await owner.get(sources), await owner.get(f"{PREFIX}/audit")]
+    assert not any("t0ken" in each.text for each in everything)

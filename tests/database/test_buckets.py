@@ -8,9 +8,11 @@ from rag_app.errors import BlockedAddress, InvalidInput
 from rag_app.services.context import Context
 from rag_app.services.paging import PageRequest
 from rag_app.services.source_pages import PageFilter, list_pages
+from rag_app.services.source_watch import add_and_read, print_sources
 from rag_app.services.sources import NewSource, SourceCard, create_source
 from tests.crawler import Crawler, figures, open_crawler
 from tests.s3_server import ACCESS, REGION, SECRET, S3Server, error
+from tests.workspaces import work_off
 
 KEYS = {"access_key": ACCESS, "secret_key": SECRET}
 ODD = "hand book/a+b=c&d %41 ü~(1).md"
@@ -189,3 +191,20 @@ async def test_what_cannot_be_a_bucket_is_refused(crawler: Crawler) -> None:
         new = NewSource("s3", address, settings=settings, secret=secret)
         with pytest.raises(problem):
             await create_source(crawler.context, crawler.actor, crawler.base, new)
+
+
+async def test_the_command_line_adds_a_bucket(
+    crawler: Crawler, server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {
+        "kind": "s3", "address": "s3://docs/hand", "cron": "", "time_zone": "UTC", "user": ACCESS, "secret": SECRET,
+        "settings": [f"endpoint={server.address}", f"region={REGION}", "max_pages=50", "exclude=/handbook/deep/*"],
+    }  # fmt: skip
+    assert await add_and_read(crawler.context, crawler.actor, "Site", asked=asked, wait=False)
+    await work_off(crawler.context, crawler.workshop)
+    assert await names(crawler) == sorted([ODD, "handbook/salt.md"])
+    assert await print_sources(crawler.context, crawler.actor, "Site")
+    assert "docs/hand" in (said := capsys.readouterr().out) and SECRET not in said
+    for wrong in ("nothing=1", "max_pages=many", "branch"):
+        with pytest.raises(InvalidInput):
+            await add_and_read(crawler.context, crawler.actor, "Site", asked={**asked, "settings": [wrong]}, wait=False)
