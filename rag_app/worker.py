@@ -1,6 +1,7 @@
 """Door 2: runs queued jobs. The table below says which use case a job triggers."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -10,10 +11,11 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from rag_app.database.planning import refresh_planning
 from rag_app.egress import Egress, Rules
 from rag_app.errors import RagError
-from rag_app.ingestion.pipeline import Workshop
 from rag_app.ingestion.sandbox import ParserPool
+from rag_app.ingestion.workshop import Workshop
 from rag_app.jobs.claims import Claim
 from rag_app.jobs.queue import JobFunction
 from rag_app.jobs.schedule import ScheduleBook
@@ -135,6 +137,7 @@ def _chores(context: Context) -> list[Coroutine[None, None, None]]:
     return [
         _regularly(SWEEP_EVERY_S, partial(ingestion.sweep, context)),
         _regularly(SWEEP_EVERY_S, partial(index_jobs.sweep_indexes, context)),
+        _regularly(SWEEP_EVERY_S, partial(refresh_planning, context.engine)),
         _regularly(SWEEP_EVERY_S, partial(source_runs.resume_runs, context)),
         _regularly(SWEEP_EVERY_S, partial(end_abandoned_runs, context)),
         _regularly(FORGET_EVERY_S, partial(forget_old_traces, context)),
@@ -179,6 +182,7 @@ async def main(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, lambda: work.cancel() if work else None)
+    gc.freeze()  # what was loaded stays: it need not be looked through again and again
     try:
         async with open_context(settings, pool_size=6) as context:
             await run_worker(context)

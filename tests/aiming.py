@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from rag_app.database.files import HELD_BYTES
 from tests.killing import V1, Product, Role, wait_until
 from tests.pile import Paper
 
@@ -125,11 +126,12 @@ def _count(watch: Connection, query: str, values: list[Any]) -> int:
 
 @contextmanager
 def half_an_upload(product: Product, base: str, paper: Paper) -> Iterator[socket.socket]:
-    """Half of a file was sent and lies in the folder of incoming files."""
+    """Half of a file was sent and lies in the folder of incoming files, for what has come is too much to be held."""
     before = set(product.originals("incoming"))
     head = (
         f'--edge\r\nContent-Disposition: form-data; name="files"; filename="{paper.filename}"\r\n\r\n'.encode()
         + paper.content
+        + b" " * HELD_BYTES
     )
     lines = [
         f"POST {V1}/knowledge-bases/{base}/documents HTTP/1.1",

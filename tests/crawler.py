@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from rag_app.egress import Egress, Rules
-from rag_app.ingestion.pipeline import Workshop
+from rag_app.ingestion.workshop import Workshop
 from rag_app.services.context import Context
 from rag_app.services.knowledge import NewKnowledgeBase, create_knowledge_base
 from rag_app.services.permissions import Actor

@@ -13,9 +13,9 @@ from sqlalchemy import text
 
 from rag_app.database.engine import without_driver
 from rag_app.ingestion.parsed import ParsedDocument
-from rag_app.ingestion.pipeline import Workshop
 from rag_app.ingestion.sandbox import ParserPool
-from rag_app.jobs.claims import Claim
+from rag_app.ingestion.workshop import Workshop
+from rag_app.jobs.claims import ALIVE, Claim
 from rag_app.services.acceptance import Accepted
 from rag_app.services.context import Context
 from rag_app.services.embedding import Vectors
@@ -80,8 +80,11 @@ async def alive(context: Context) -> AsyncIterator[Claim]:
     try:
         yield claim
     finally:
+        number = claim.number_if_held
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+        while (await one(context, f"SELECT {ALIVE.format(column=number)} AS lives")).lives:
+            await asyncio.sleep(0.01)  # the server takes a moment to notice
 
 
 async def one(context: Context, statement: str, **values: Any) -> Any:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from rag_app.database.people import User, Workspace
 from rag_app.egress import Egress
-from rag_app.ingestion.pipeline import Workshop
 from rag_app.ingestion.sandbox import ParserPool
+from rag_app.ingestion.workshop import Workshop
 from rag_app.services.archives import expand
 from rag_app.services.context import Context
 from rag_app.services.document_passwords import open_password

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import uuid_utils.compat
+import uuid_utils
 from sqlalchemy import DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
@@ -12,7 +12,7 @@ from sqlmodel import Field
 
 def new_id() -> UUID:
     """A UUIDv7: ordered by time, so that indexes stay compact."""
-    return UUID(int=uuid_utils.compat.uuid7().int)
+    return UUID(int=uuid_utils.uuid7().int)
 
 
 def now() -> datetime:

@@ -16,6 +16,7 @@ from rag_app.errors import NotFound, StorageFull, StorageUnwritable, TooLarge
 from rag_app.settings import Settings
 
 CHUNK = 1 << 20
+HELD_BYTES = 1 << 18  # in memory before a file is begun
 HEAD = 8192
 INCOMING = "incoming"
 BATCH = 1000
@@ -37,6 +38,7 @@ class FileStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._durable: set[Path] = set()  # folders whose own names are on the disk
 
     async def put(self, workspace_id: UUID, stream: AsyncIterator[bytes], *, limit: int) -> StoredFile:
         """Store a stream of bytes and return once it is durable.
@@ -44,28 +46,23 @@ class FileStore:
         Raises TooLarge when it has more than `limit` bytes, StorageFull when the disk is full and StorageUnwritable
         when it takes nothing for another reason; all leave nothing.
         """
-        incoming = self._root / INCOMING / secrets.token_hex(16)
         digest, size, head = hashlib.sha256(), 0, b""
+        file = _Incoming(self._root / INCOMING / secrets.token_hex(16))
         try:
-            file = await asyncio.to_thread(_create, incoming)
-            try:
-                async for chunk in stream:
-                    size += len(chunk)
-                    if size > limit:
-                        raise TooLarge(f"The file is larger than {limit // 1_000_000} MB, the most accepted here.")
-                    head += chunk[: HEAD - len(head)]  # the first chunks of a slow sender may hold a byte each
-                    digest.update(chunk)
-                    await asyncio.to_thread(file.write, chunk)
-                await asyncio.to_thread(_flush, file)
-            finally:
-                file.close()
+            async for chunk in stream:
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(f"The file is larger than {limit // 1_000_000} MB, the most accepted here.")
+                head += chunk[: HEAD - len(head)]  # the first chunks of a slow sender may hold a byte each
+                digest.update(chunk)
+                if file.holds(chunk):
+                    await asyncio.to_thread(file.write)
             key = f"{workspace_id}/{digest.hexdigest()}"
-            await asyncio.to_thread(self._publish, incoming, key)
+            await asyncio.to_thread(file.publish, self._root / key, self._durable)
         except OSError as problem:
             raise (StorageFull() if problem.errno in _FULL else StorageUnwritable()) from problem
         finally:
-            with suppress(OSError):  # on a disk that takes nothing; unfinished uploads are collected later
-                incoming.unlink(missing_ok=True)
+            file.drop()
         return StoredFile(key, digest.digest(), size, head)
 
     async def put_bytes(self, workspace_id: UUID, content: bytes, *, limit: int) -> StoredFile:
@@ -76,13 +73,6 @@ class FileStore:
                 yield content[start : start + CHUNK]
 
         return await self.put(workspace_id, once(), limit=limit)
-
-    def _publish(self, incoming: Path, key: str) -> None:
-        target = self._root / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(incoming, target)
-        _sync_folder(target.parent)
-        _sync_folder(target.parent.parent)
 
     async def local_path(self, key: str) -> Path:
         """A path from which a parser can read the file. Raises NotFound."""
@@ -161,14 +151,51 @@ def _old_files(folder: Path, age_s: float) -> list[str]:
     return [f"{folder.name}/{each.name}" for each in folder.iterdir() if each.stat().st_mtime < limit]
 
 
-def _create(path: Path) -> BinaryIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("xb")
+class _Incoming:
+    """A file on its way in. Small ones come to the disk in one go."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._held: list[bytes] = []
+        self._held_bytes = 0
 
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+    def holds(self, chunk: bytes) -> bool:
+        """Take some bytes; True when it is time to write."""
+        self._held.append(chunk)
+        self._held_bytes += len(chunk)
+        return self._held_bytes >= HELD_BYTES
+
+    def write(self) -> None:
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("xb")
+        self._file.write(b"".join(self._held))
+        self._held.clear()
+        self._held_bytes = 0
+
+    def publish(self, target: Path, durable: set[Path]) -> None:
+        """Make everything durable under its name: the bytes, then the name, then the folder that holds the name.
+
+        `durable` are the folders of which this need not be made sure again.
+        """
+        self.write()
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self._path, target)
+        _sync_folder(target.parent)
+        if target.parent not in durable:
+            _sync_folder(target.parent.parent)
+            durable.add(target.parent)
+
+    def drop(self) -> None:
+        """Leave nothing of what was not published."""
+        if self._file is not None:
+            with suppress(OSError):  # on a disk that takes nothing; unfinished uploads are collected later
+                self._file.close()
+                self._path.unlink(missing_ok=True)
 
 
 def _sync_folder(path: Path) -> None:

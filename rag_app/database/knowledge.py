@@ -88,7 +88,8 @@ class Document(SQLModel, table=True):
             postgresql_where=text("external_id IS NOT NULL AND deleted_at IS NULL"),
         ),
         Index("documents_id", "id"),
-        Index("documents_newest", "knowledge_base_id", "created_at", "id"),
+        Index("documents_newest", "knowledge_base_id", "created_at", "id", postgresql_where=text("deleted_at IS NULL")),
+        Index("documents_deleted", "knowledge_base_id", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("documents_parent", "knowledge_base_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
     )
     knowledge_base_id: UUID = Field(foreign_key="knowledge_bases.id", primary_key=True, ondelete="CASCADE")
@@ -119,7 +120,7 @@ class Version(SQLModel, table=True):
             ["knowledge_base_id", "document_id"], ["documents.knowledge_base_id", "documents.id"], ondelete="CASCADE"
         ),
         Index("versions_document", "knowledge_base_id", "document_id", "number", unique=True),
-        Index("versions_unfinished", "updated_at", postgresql_where=text("state IN ('queued', 'working')")),
+        Index("versions_not_ready", "knowledge_base_id", "created_at", postgresql_where=text("state <> 'ready'")),
         Index("versions_sha256", "knowledge_base_id", "sha256"),
         Index("versions_original", "original_key"),
     )

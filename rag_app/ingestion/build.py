@@ -26,8 +26,8 @@ from rag_app.ingestion.index_rows import (
     put_off,
     release,
 )
-from rag_app.ingestion.pipeline import Workshop
 from rag_app.ingestion.recut import missing_versions, recut
+from rag_app.ingestion.workshop import Workshop
 from rag_app.retrieval import store as search_store
 from rag_app.retrieval.dense import HNSW_FROM, WIDEST_HNSW, build_hnsw
 from rag_app.retrieval.partitions import own_partition

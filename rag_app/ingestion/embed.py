@@ -44,7 +44,8 @@ class CachedEmbedder:
         rows: list[Vectors] = []
         for start in range(0, len(texts), BATCH):
             rows.append(await self._batch(list(texts[start : start + BATCH])))
-            await progress(min(1.0, (start + BATCH) / len(texts)))
+            if start + BATCH < len(texts):
+                await progress((start + BATCH) / len(texts))
         return np.concatenate(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
     async def _batch(self, texts: list[str]) -> Vectors:

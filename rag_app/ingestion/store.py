@@ -17,7 +17,8 @@ from rag_app.database.engine import transaction
 from rag_app.errors import Cancelled, ProviderError
 from rag_app.ingestion.edit_rows import Edited, note_placements, require_unchanged
 from rag_app.ingestion.embed import Vectors
-from rag_app.ingestion.parsed import Cut
+from rag_app.ingestion.parsed import Cut, ParsedDocument
+from rag_app.ingestion.readings import activate_readings
 from rag_app.ingestion.versions import Claimed
 from rag_app.retrieval import store as search_store
 from rag_app.retrieval.store import PassageRow
@@ -88,7 +89,8 @@ _TASK_DONE = text(
     "result = jsonb_build_object('passages', v.passage_count, 'pages', v.page_count) "
     "FROM versions v WHERE v.knowledge_base_id = :kb AND v.id = ANY(:ids) AND t.version_id = v.id"
 )
-_WIDTH = text(
+_WIDTH = text("SELECT dimensions FROM indexes WHERE id = :id")
+_NOTE_WIDTH = text(
     "UPDATE indexes SET dimensions = CASE WHEN dimensions = 0 THEN :width ELSE dimensions END WHERE id = :id "
     "RETURNING dimensions"
 )
@@ -110,6 +112,7 @@ class Prepared:
     language: str
     edited: Edited
     vectors: Vectors  # one row per cut
+    reading: tuple[ParsedDocument, tuple[Cut, ...]] | None = None  # what no table has yet
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
@@ -149,11 +152,20 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
             rows = await asyncio.to_thread(_prepare_next, slices)
         for each in chosen:
             await note_placements(connection, kb, each.claimed.id, each.edited)
-        counts = [len(each.cuts) for each in chosen]
-        keys = {"kb": kb, "ids": [each.claimed.id for each in chosen], "counts": counts}
-        for statement in (_ACTIVATE, _READY, _TASK_DONE):
-            await connection.execute(statement, keys)
+        await _activate(connection, chosen)
     return set(allowed)
+
+
+async def _activate(connection: AsyncConnection, batch: Sequence[Prepared]) -> None:
+    kb = batch[0].claimed.knowledge_base_id
+    new = [(each, (each.claimed, *each.reading)) for each in batch if each.reading is not None]
+    if new:
+        await activate_readings(connection, [reading for _, reading in new], [len(each.cuts) for each, _ in new])
+    if kept := [each for each in batch if each.reading is None]:
+        keys = {"kb": kb, "ids": [each.claimed.id for each in kept], "counts": [len(each.cuts) for each in kept]}
+        await connection.execute(_ACTIVATE, keys)
+        await connection.execute(_READY, keys)
+    await connection.execute(_TASK_DONE, {"kb": kb, "ids": [each.claimed.id for each in batch]})
 
 
 async def _check_width(connection: AsyncConnection, claimed: Claimed, vectors: Vectors) -> None:
@@ -161,7 +173,9 @@ async def _check_width(connection: AsyncConnection, claimed: Claimed, vectors: V
     if not len(vectors):
         return
     width = vectors.shape[1]
-    known = (await connection.execute(_WIDTH, {"id": claimed.index_id, "width": width})).scalar_one()
+    known = (await connection.execute(_WIDTH, {"id": claimed.index_id})).scalar_one()
+    if not known:
+        known = (await connection.execute(_NOTE_WIDTH, {"id": claimed.index_id, "width": width})).scalar_one()
     if known != width:
         raise ProviderError(f"{claimed.embedding_model} gave vectors of {width} numbers, but here they have {known}.")
 

@@ -1,12 +1,9 @@
-"""Reads a batch of texts that came in one request: fetched, parsed, cut and kept together."""
+"""Reads a batch of texts that came in one request: fetched, parsed and cut together."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from rag_app.database.engine import transaction
 from rag_app.database.files import FileStore
 from rag_app.errors import DocumentFailed
 from rag_app.ingestion.cutting import cut_by
@@ -15,23 +12,17 @@ from rag_app.ingestion.language import detect
 from rag_app.ingestion.names import names_of
 from rag_app.ingestion.parsed import Cut, ParsedDocument
 from rag_app.ingestion.plain import parse_plain
-from rag_app.ingestion.versions import Claimed, save_texts
+from rag_app.ingestion.versions import Claimed
 
 ReadText = tuple[Claimed, ParsedDocument, tuple[Cut, ...]]
 
 
-async def read_texts(engine: AsyncEngine, files: FileStore, claimed: Sequence[Claimed]) -> list[ReadText]:
-    """What stands in these texts and how it is cut, kept in the database; those that were overtaken are left out.
-
-    Raises DocumentFailed when an original is missing.
-    """
+async def read_texts(files: FileStore, claimed: Sequence[Claimed]) -> list[ReadText]:
+    """What stands in these texts, and how it is cut. Raises DocumentFailed when an original is missing."""
     if any(each.original_key is None for each in claimed):
         raise DocumentFailed("The original of this document is missing.")
     contents = await _contents(files, claimed)
-    read = await asyncio.to_thread(_read_all, claimed, contents)
-    async with transaction(engine) as session:
-        kept = await save_texts(session, read)
-    return [each for each in read if each[0].id in kept]
+    return await asyncio.to_thread(_read_all, claimed, contents)
 
 
 async def _contents(files: FileStore, claimed: Sequence[Claimed]) -> list[bytes]:

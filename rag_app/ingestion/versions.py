@@ -10,32 +10,42 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.ingestion.cutting import Cutting
-from rag_app.ingestion.parsed import Block, Cut, ParsedDocument
+from rag_app.ingestion.parsed import Block, Cut
 from rag_app.jobs.claims import ALIVE
 
 MOST_FAILURES = 5
+SMALL_BYTES = 500_000  # a file that may be read along with others
 
+# Small files that wait in the same knowledge base come along: reading and publishing twenty costs little more than one.
+# Not those that failed before, or that wait for a provider: they go by themselves.
 _CLAIM = text(
     """
+WITH company AS MATERIALIZED (
+    SELECT v.id FROM versions v JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id
+    WHERE v.knowledge_base_id = :kb AND v.state = 'queued' AND v.failures = 0 AND v.error_code IS NULL
+      AND v.original_key IS NOT NULL AND v.byte_count <= :small AND d.kind IN ('file', 'page')
+      AND v.id <> ALL(:versions)
+    ORDER BY v.created_at LIMIT :company FOR UPDATE OF v SKIP LOCKED
+), wanted AS MATERIALIZED (
+    SELECT id FROM unnest(CAST(:versions AS uuid[])) AS id UNION ALL SELECT id FROM company
+)
 UPDATE versions v SET state = 'working', attempt = v.attempt + 1, failures = v.failures + 1, claimed_by = :worker,
-       error_code = NULL, error_message = NULL, updated_at = now()
-FROM documents d, knowledge_bases k, indexes i
-WHERE v.knowledge_base_id = :kb AND v.id = ANY(:versions)
+       error_code = NULL, error_message = NULL, updated_at = now(), phase = 'reading', progress = 0.1
+FROM wanted w, documents d, knowledge_bases k, indexes i
+WHERE v.knowledge_base_id = :kb AND v.id = w.id
   AND d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.deleted_at IS NULL
   AND k.id = v.knowledge_base_id AND i.id = k.active_index_id
   AND NOT EXISTS (SELECT FROM indexes b WHERE b.knowledge_base_id = :kb AND b.pausing_until > now())
-  AND (v.state = 'queued' OR (v.state = 'working' AND NOT """
-    + ALIVE.format(column="v.claimed_by")
-    + """))
+  AND (v.state = 'queued' OR (v.state = 'working' AND NOT ALIVE))
 RETURNING v.id, v.knowledge_base_id, v.document_id, v.workspace_id, v.attempt, v.failures, v.filename, v.media_type,
           v.byte_count, v.original_key, v.original_offset, v.title, v.language, v.text, v.pages, v.cuts, d.kind, d.url,
           v.sealed_password, d.external_id, d.created_by,
           k.language AS wanted_language, i.id AS index_id, i.model AS embedding_model,
           v.cutting_id AS cut_by, i.cutting_id, i.passage_tokens, i.overlap_tokens
-"""
+""".replace("ALIVE", ALIVE.format(column="v.claimed_by"))
 )
 _TASKS_RUN = text(
-    "UPDATE tasks SET status = 'running', started_at = coalesce(started_at, now()) "
+    "UPDATE tasks SET status = 'running', phase = 'reading', progress = 0.1, started_at = coalesce(started_at, now()) "
     "WHERE version_id = ANY(:versions) AND status IN ('queued', 'running')"
 )
 _PHASE = text(
@@ -44,28 +54,6 @@ _PHASE = text(
 )
 _TASK_PHASE = text(
     "UPDATE tasks SET phase = :phase, progress = :progress WHERE version_id = :id AND status = 'running'"
-)
-_READ = text(
-    """
-UPDATE versions SET text = :text, pages = :pages, blocks = :blocks, cuts = :cuts, cutting_id = :cutting,
-       places = :places, title = :title, language = :language, page_count = :page_count,
-       passage_count = :passage_count, warnings = :warnings, names = :names, failures = 0, updated_at = now()
-WHERE knowledge_base_id = :kb AND id = :id AND attempt = :attempt AND state = 'working'
-"""
-)
-# Texts have neither pages nor places, and keep the title that they came with.
-_READ_TEXTS = text(
-    """
-UPDATE versions v SET text = r.text, blocks = CAST(r.blocks AS jsonb), cuts = CAST(r.cuts AS jsonb),
-       cutting_id = :cutting, language = r.language, passage_count = r.passage_count,
-       names = CAST(r.names AS jsonb), failures = 0, updated_at = now()
-FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:texts AS text[]), CAST(:blocks AS text[]),
-            CAST(:cuts AS text[]), CAST(:languages AS text[]), CAST(:counts AS int[]),
-            CAST(:names AS text[]))
-     AS r (id, attempt, text, blocks, cuts, language, passage_count, names)
-WHERE v.knowledge_base_id = :kb AND v.id = r.id AND v.attempt = r.attempt AND v.state = 'working'
-RETURNING v.id
-"""
 )
 _RECUT = text(
     """
@@ -105,11 +93,6 @@ UPDATE versions v SET state = 'queued', claimed_by = NULL, updated_at = now(),
 FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
 WHERE v.knowledge_base_id = :kb AND v.id = mine.id AND v.attempt = mine.attempt AND v.state = 'working'
 """
-)
-_META = text(
-    "UPDATE documents SET title = CASE WHEN :retitle THEN :title ELSE title END, "
-    "metadata = CAST(:metadata AS jsonb) || metadata "
-    "WHERE knowledge_base_id = :kb AND id = :document"
 )
 
 
@@ -159,14 +142,17 @@ class Fetched:
     filename: str
 
 
-async def claim(session: AsyncSession, knowledge_base_id: UUID, versions: Sequence[UUID], worker: int) -> list[Claimed]:
-    """Take those of the versions that wait, or whose worker has died."""
-    found = await session.execute(_CLAIM, {"kb": knowledge_base_id, "versions": list(versions), "worker": worker})
+async def claim(
+    session: AsyncSession, knowledge_base_id: UUID, versions: Sequence[UUID], worker: int, *, company: int = 0
+) -> list[Claimed]:
+    """Take those of the versions that wait, or whose worker has died, and then up to `company` small files besides."""
+    wanted = {"kb": knowledge_base_id, "versions": list(versions), "worker": worker}
+    found = await session.execute(_CLAIM, {**wanted, "company": company, "small": SMALL_BYTES})
     claimed = [_claimed(dict(row)) for row in found.mappings()]
     if claimed:
         await session.execute(_TASKS_RUN, {"versions": [each.id for each in claimed]})
     order = {each: place for place, each in enumerate(versions)}
-    return sorted(claimed, key=lambda each: order[each.id])
+    return sorted(claimed, key=lambda each: order.get(each.id, len(order)))
 
 
 def _claimed(row: dict[str, Any]) -> Claimed:
@@ -178,12 +164,14 @@ def _claimed(row: dict[str, Any]) -> Claimed:
     return Claimed(**row, cuts=cuts, cutting=cutting)
 
 
-def _block_row(block: Block) -> list[Any]:
+def block_row(block: Block) -> list[Any]:
+    """A block as JSON values."""
     row = [block.kind, block.char_from, block.char_to, block.level]
     return [*row, block.header_to] if block.kind == "table" else row
 
 
-def _cut_row(cut: Cut) -> list[Any]:
+def cut_row(cut: Cut) -> list[Any]:
+    """A cut as JSON values."""
     row = [cut.char_from, cut.char_to, cut.heading, cut.context, cut.page_from, cut.page_to]
     return [*row, cut.place] if cut.place else row
 
@@ -194,61 +182,9 @@ async def note_phase(session: AsyncSession, claimed: Claimed, phase: str, progre
         await session.execute(_TASK_PHASE, {"id": claimed.id, "phase": phase, "progress": progress})
 
 
-async def save_reading(session: AsyncSession, claimed: Claimed, parsed: ParsedDocument, cuts: Sequence[Cut]) -> bool:
-    """Keep what was read and how it is cut; False when this attempt has been overtaken."""
-    title = claimed.title if claimed.kind == "text" or not parsed.title else parsed.title
-    done = await session.execute(
-        _READ,
-        {
-            **claimed.key,
-            "text": parsed.text,
-            "pages": dumps([[page.page, page.char_from, page.char_to] for page in parsed.pages]),
-            "blocks": dumps([_block_row(each) for each in parsed.blocks]),
-            "cuts": dumps([_cut_row(each) for each in cuts]),
-            "cutting": claimed.cutting.id,
-            "places": dumps([[span.char_from, span.char_to, span.place] for span in parsed.places]),
-            "title": title[:300],
-            "language": claimed.wanted_language or parsed.language,
-            "page_count": len(parsed.pages) or None,
-            "passage_count": len(cuts),
-            "warnings": dumps(list(parsed.warnings)),
-            "names": dumps(list(parsed.names)),
-        },
-    )
-    if _count(done) != 1:
-        return False
-    if claimed.kind != "text":
-        retitle = bool(parsed.title) and claimed.title in (claimed.filename, claimed.url or "")
-        meta = {"kb": claimed.knowledge_base_id, "document": claimed.document_id, "metadata": dumps(parsed.metadata)}
-        await session.execute(_META, {**meta, "retitle": retitle, "title": title[:300]})
-    return True
-
-
-async def save_texts(
-    session: AsyncSession, read: Sequence[tuple[Claimed, ParsedDocument, tuple[Cut, ...]]]
-) -> set[UUID]:
-    """Like `save_reading` for a batch of texts of one knowledge base; the ids of those that were not overtaken."""
-    if not read:
-        return set()
-    first = read[0][0]
-    values = {
-        "kb": first.knowledge_base_id,
-        "cutting": first.cutting.id,
-        "ids": [claimed.id for claimed, _, _ in read],
-        "attempts": [claimed.attempt for claimed, _, _ in read],
-        "texts": [parsed.text for _, parsed, _ in read],
-        "blocks": [dumps([_block_row(each) for each in parsed.blocks]) for _, parsed, _ in read],
-        "cuts": [dumps([_cut_row(each) for each in cuts]) for _, _, cuts in read],
-        "languages": [parsed.language for _, parsed, _ in read],
-        "counts": [len(cuts) for _, _, cuts in read],
-        "names": [dumps(list(parsed.names)) for _, parsed, _ in read],
-    }
-    return set((await session.execute(_READ_TEXTS, values)).scalars())
-
-
 async def save_cuts(session: AsyncSession, claimed: Claimed, cuts: Sequence[Cut]) -> bool:
     """Keep how a version that was read before is cut now; False when this attempt has been overtaken."""
-    values = {"cuts": dumps([_cut_row(each) for each in cuts]), "cutting": claimed.cutting.id}
+    values = {"cuts": dumps([cut_row(each) for each in cuts]), "cutting": claimed.cutting.id}
     done = await session.execute(_RECUT, {**claimed.key, **values, "passage_count": len(cuts)})
     return _count(done) == 1
 

@@ -25,6 +25,11 @@ async def merge_statistics(connection: AsyncConnection, knowledge_base_id: UUID)
     return True
 
 
+async def sort_in(connection: AsyncConnection) -> None:
+    """Put the terms that came last where they belong."""
+    await connection.execute(_SORT_IN)
+
+
 async def merge_if_due(connection: AsyncConnection, knowledge_base_id: UUID) -> None:
     """Merge when the pending deltas begin to slow searches down."""
     pending = (await connection.execute(_PENDING, {"kb": knowledge_base_id})).one()
@@ -58,5 +63,7 @@ _MERGE = text("""
     GROUP BY each.term, gone.cutting_id HAVING sum(each.passages) <> 0 ORDER BY each.term, gone.cutting_id
     ON CONFLICT (knowledge_base_id, term, cutting_id) DO UPDATE SET passages = c.passages + excluded.passages
 """)
+# The terms that came last wait in a list that every search reads through: at most 256 kB, and not for long.
+_SORT_IN = text("SELECT gin_clean_pending_list('lexical_terms')")
 _SHRINKS = text("SELECT EXISTS (SELECT FROM lexical_deltas WHERE knowledge_base_id = :kb AND passages < 0)")
 _FORGET_EMPTY = text("DELETE FROM lexical_counts WHERE knowledge_base_id = :kb AND passages = 0")

@@ -5,20 +5,20 @@ import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, insert, text
-from sqlmodel import SQLModel
+from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.database.columns import new_id, now
+from rag_app.database.columns import now
 from rag_app.database.files import StoredFile
 from rag_app.database.knowledge import Document, Version
 from rag_app.database.work import Task
 from rag_app.errors import Conflict
 from rag_app.services.context import Context
 from rag_app.services.labels import LONGEST_TITLE
+from rag_app.services.new_documents import Content, Owner, Written, write_new
 from rag_app.services.permissions import Actor
 
 INGEST = "ingest"
@@ -60,21 +60,6 @@ _TASK_AGAIN = text(
 _RELABEL = text("UPDATE documents SET metadata = CAST(:metadata AS jsonb), updated_at = now() WHERE id = :id")
 _LATEST_TASK = text("SELECT id FROM tasks WHERE version_id = :version_id ORDER BY created_at DESC LIMIT 1")
 
-_WRITTEN: tuple[Table, ...] = tuple(SQLModel.metadata.tables[name] for name in ("documents", "versions", "tasks"))
-_OF_VERSION = ("filename", "media_type", "byte_count", "sha256", "original_key", "original_offset", "title")
-
-
-class Owner(Protocol):
-    """For whom documents are written: an actor, or who had added what they were found in."""
-
-    @property
-    def workspace_id(self) -> UUID:
-        """Where they belong."""
-
-    @property
-    def user_id(self) -> UUID | None:
-        """Who is said to have added them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -95,23 +80,6 @@ class Accepted:
     task_id: UUID | None = None
     duplicate: bool = False
     error: Refusal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a new version is made of."""
-
-    kind: str
-    title: str
-    filename: str
-    media_type: str
-    sha256: bytes | None
-    byte_count: int
-    original_key: str | None = None
-    original_offset: int = 0
-    external_id: str | None = None
-    url: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +171,17 @@ async def accept_all(
         if identity is not None and identity not in seen:
             seen.add(identity)
             places.append(place)
-    written = await _write_new(session, actor, knowledge_base_id, [contents[place] for place in places])
+    written = await write_new(session, actor, knowledge_base_id, [contents[place] for place in places])
     new = dict(zip(places, written, strict=True))
     return [
-        new[place] if place in new else await accept(session, actor, knowledge_base_id, content)
+        _as_new(content, new[place]) if place in new else await accept(session, actor, knowledge_base_id, content)
         for place, content in enumerate(contents)
     ]
+
+
+def _as_new(content: Content, written: Written) -> tuple[Accepted, UUID | None]:
+    accepted = Accepted(written.document_id, content.external_id, content.title, "queued", written.task_id)
+    return accepted, written.version_id
 
 
 async def _known_identities(
@@ -219,38 +192,6 @@ async def _known_identities(
     asked = {"kb": knowledge_base_id, "external_ids": external_ids, "hashes": hashes}
     found = await session.execute(_KNOWN_IDENTITIES, asked)
     return {row.external_id if row.sha256 is None else bytes(row.sha256) for row in found}
-
-
-async def _write_new(
-    session: AsyncSession, actor: Owner, knowledge_base_id: UUID, contents: Sequence[Content]
-) -> list[tuple[Accepted, UUID | None]]:
-    """Documents with their first version and its task, a statement per table."""
-    if not contents:
-        return []
-    owner: dict[str, Any] = {"knowledge_base_id": knowledge_base_id, "workspace_id": actor.workspace_id}
-    blank_version = Version(**owner, document_id=new_id(), created_by=actor.user_id).model_dump(exclude={"id"})
-    blank_task = Task(workspace_id=actor.workspace_id, kind="ingest", created_by=actor.user_id).model_dump(
-        exclude={"id"}
-    )
-    at = now()
-    tables: list[list[dict[str, Any]]] = [[], [], []]
-    results: list[tuple[Accepted, UUID | None]] = []
-    for content in contents:
-        document_id, version_id, task_id = new_id(), new_id(), new_id()
-        labels = {"kind": content.kind, "external_id": content.external_id, "title": content.title, "url": content.url}
-        tables[0].append(
-            {**owner, **labels, "id": document_id, "metadata": dict(content.metadata), "created_by": actor.user_id,
-             "latest_version_id": version_id, "created_at": at, "updated_at": at}
-        )  # fmt: skip
-        own = {name: getattr(content, name) for name in _OF_VERSION}
-        tables[1].append({**blank_version, **own, "id": version_id, "document_id": document_id})
-        ids = {"id": task_id, "document_id": document_id, "version_id": version_id}
-        tables[2].append({**blank_task, **ids, "knowledge_base_id": knowledge_base_id})
-        accepted = Accepted(document_id, content.external_id, content.title, "queued", task_id)
-        results.append((accepted, version_id))
-    for table, rows in zip(_WRITTEN, tables, strict=True):
-        await session.execute(insert(table), rows)
-    return results
 
 
 async def _document(

@@ -16,13 +16,13 @@ from rag_app.ingestion.unpack import Contents, OpenArchive, Packed, open_archive
 from rag_app.ingestion.versions import Claimed, note_phase
 from rag_app.services.acceptance import (
     PRIORITY_TEXTS,
-    Content,
     accept_all,
     defer_reading,
     lock_identities,
 )
 from rag_app.services.context import Context
 from rag_app.services.labels import LONGEST_EXTERNAL_ID, LONGEST_TITLE
+from rag_app.services.new_documents import Content
 from rag_app.telemetry import log
 
 MEMBERS_PER_COMMIT = 100

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from rag_app.errors import DocumentFailed, FetchFailed, InvalidInput, NotReady, StorageFull
-from rag_app.ingestion.pipeline import Workshop
+from rag_app.ingestion.workshop import Workshop
 from rag_app.services import frontier, standstill
 from rag_app.services.acceptance import add_fetched
 from rag_app.services.bucket_reader import BucketReader

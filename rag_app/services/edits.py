@@ -16,13 +16,14 @@ from rag_app.ingestion.anchors import LONGEST_STRETCH, Words, make_anchor, whole
 from rag_app.ingestion.chunk import SEPARATOR
 from rag_app.ingestion.edits import Edit, Placement, hash_of, place_edits
 from rag_app.ingestion.sentences import sentence_spans
-from rag_app.services.acceptance import PRIORITY_FILE, Content, accept, defer_reading
+from rag_app.services.acceptance import PRIORITY_FILE, accept, defer_reading
 from rag_app.services.audit import record
 from rag_app.services.context import Context
 from rag_app.services.documents import DocumentCard, DocumentText, document_text, get_document, remove_document
 from rag_app.services.edit_cards import EditCard, read_edit
 from rag_app.services.edit_effects import publish_again, take_out
 from rag_app.services.labels import LONGEST_TITLE
+from rag_app.services.new_documents import Content
 from rag_app.services.permissions import Actor, permit
 
 MOST_EDITS = 500

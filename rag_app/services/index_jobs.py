@@ -7,7 +7,7 @@ from sqlalchemy import text
 from rag_app.errors import ProviderError
 from rag_app.ingestion.build import build
 from rag_app.ingestion.index_rows import Building
-from rag_app.ingestion.pipeline import Workshop
+from rag_app.ingestion.workshop import Workshop
 from rag_app.jobs.claims import ALIVE
 from rag_app.jobs.queue import SILENT_S
 from rag_app.retrieval.dismissal import dismiss

@@ -5,13 +5,14 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from rag_app.ingestion.pipeline import Workshop, ingest
+from rag_app.ingestion.pipeline import ingest
 from rag_app.ingestion.store import remove_versions
+from rag_app.ingestion.workshop import Workshop
 from rag_app.jobs.claims import ALIVE
 from rag_app.jobs.queue import SILENT_S
 from rag_app.retrieval.dense import build_hnsw, drop_hnsw, indexes_that_want_hnsw, orphaned_hnsw
 from rag_app.retrieval.partitions import drop_partition, orphaned_partitions
-from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics
+from rag_app.retrieval.statistics import knowledge_bases_with_deltas, merge_statistics, sort_in
 from rag_app.services.acceptance import INGEST, PRIORITY_PAGES
 from rag_app.services.context import Context
 from rag_app.services.versions import forget_old_versions
@@ -160,3 +161,6 @@ async def merge_all_statistics(context: Context) -> None:
     for knowledge_base_id in waiting:
         async with context.transaction() as session:
             await merge_statistics(await session.connection(), knowledge_base_id)
+    if waiting:
+        async with context.transaction() as session:
+            await sort_in(await session.connection())

@@ -16,7 +16,6 @@ from rag_app.services.acceptance import (
     PRIORITY_PAGES,
     PRIORITY_TEXTS,
     Accepted,
-    Content,
     Refusal,
     accept,
     accept_all,
@@ -27,6 +26,7 @@ from rag_app.services.context import Context
 from rag_app.services.document_passwords import keep_password
 from rag_app.services.knowledge import require_visible
 from rag_app.services.labels import LONGEST_EXTERNAL_ID, LONGEST_TITLE, base_name, check_labels, first_line
+from rag_app.services.new_documents import Content
 from rag_app.services.permissions import Actor, permit
 from rag_app.telemetry import log
 
@@ -85,7 +85,7 @@ async def add_file(context: Context, actor: Actor, knowledge_base_id: UUID, file
         content = replace(content, kind=ARCHIVE, external_id=file.external_id or name[:LONGEST_EXTERNAL_ID])
     async with context.transaction() as session:
         await lock_identities(session, knowledge_base_id, [content])
-        accepted, version_id = await accept(session, actor, knowledge_base_id, content)
+        [(accepted, version_id)] = await accept_all(session, actor, knowledge_base_id, [content])
         if version_id:
             if file.password is not None:
                 ids = {"knowledge_base_id": knowledge_base_id, "version_id": version_id}

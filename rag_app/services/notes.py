@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from rag_app.errors import InvalidInput, NotFound
-from rag_app.services.acceptance import PRIORITY_FILE, Accepted, Content, accept, defer_reading, lock_identities
+from rag_app.services.acceptance import PRIORITY_FILE, Accepted, accept, defer_reading, lock_identities
 from rag_app.services.audit import record
 from rag_app.services.context import Context
 from rag_app.services.documents import DocumentCard, get_document
@@ -16,6 +16,7 @@ from rag_app.services.edit_effects import publish_again
 from rag_app.services.edits import LONGEST_CORRECTION, NOTE_PREFIX
 from rag_app.services.knowledge import VISIBLE, require_visible, visibility
 from rag_app.services.labels import LONGEST_TITLE, first_line
+from rag_app.services.new_documents import Content
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
 

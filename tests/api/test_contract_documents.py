@@ -8,7 +8,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from rag_app.ingestion.pipeline import Workshop
+from rag_app.ingestion.workshop import Workshop
 from tests.api.cast import Cast
 from tests.workspaces import open_workshop, work_off
 

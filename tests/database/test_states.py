@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from rag_app.errors import Conflict, NotFound
-from rag_app.ingestion.pipeline import Workshop, ingest
+from rag_app.ingestion.pipeline import ingest
+from rag_app.ingestion.workshop import Workshop
 from rag_app.services.context import Context
 from rag_app.services.documents import delete_document, get_document, retry_document
 from rag_app.services.ingestion import sweep

@@ -9,14 +9,14 @@ from rag_app.ingestion.cutting import Cutting, cut_by, reading_of
 from rag_app.ingestion.markdown import parse_markdown
 from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.pieces import estimate_tokens
-from rag_app.ingestion.versions import _block_row
+from rag_app.ingestion.versions import block_row
 
 TABLE = "# Prices\n\n| item | price |\n| --- | --- |\n" + "".join(f"| thing {n} | {n} euros |\n" for n in range(90))
 
 
 def kept(parsed: ParsedDocument, *, with_headers: bool = True) -> ParsedDocument:
     """The document as it comes back from the columns of its version."""
-    rows = [_block_row(each) for each in parsed.blocks]
+    rows = [block_row(each) for each in parsed.blocks]
     return reading_of(
         {
             "text": parsed.text,
