@@ -83,7 +83,7 @@ async def alive(context: Context) -> AsyncIterator[Claim]:
         number = claim.number_if_held
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
-        while (await one(context, f"SELECT {ALIVE.format(column=number)} AS lives")).lives:
+        while (await one(context, f"SELECT {ALIVE.format(column=number)} AS lives")).lives:  # noqa: ASYNC110 - the server sends no event for this
             await asyncio.sleep(0.01)  # the server takes a moment to notice
 
 
