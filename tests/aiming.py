@@ -47,13 +47,13 @@ class Point:
     suspends: bool = False  # the process is not killed but stands still from then on
 
 
-def held(table: str, query: str) -> Reach:
+def held(table: str, query: str, *, mode: str = "EXCLUSIVE") -> Reach:
     """A statement like `query` waits for a lock on the table, which we took before the uploads began."""
 
     @contextmanager
     def reach(product: Product, _: str, deliver: Callable[[], None]) -> Iterator[int]:
         with product.connect() as ours, product.connect() as watch, ours.transaction(force_rollback=True):
-            ours.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            ours.execute(f"LOCK TABLE {table} IN {mode} MODE")
             deliver()
             yield _wait_for(watch, query)
 
@@ -71,6 +71,8 @@ def _wait_for(watch: Connection, query: str) -> int:
     return found[0]
 
 
+# What was read of a batch is about to be embedded.
+BEFORE_EMBEDDING = held("edits", "SELECT id, document_id, kind, quote%", mode="ACCESS EXCLUSIVE")
 # Passages, lexical rows and vectors of a version are written, not committed.
 IN_FLIP = held("lexical_deltas", "%INSERT INTO lexical_deltas%")
 # The original of an upload is stored, its document is not written.
@@ -171,7 +173,7 @@ def before_the_answer(product: Product, base: str, paper: Paper, send: Callable[
 POINTS = (
     Point("worker while claiming", "worker", while_claiming),
     Point("worker while reading", "worker", in_phase("reading")),
-    Point("worker while embedding", "worker", in_phase("embedding")),
+    Point("worker before embedding", "worker", BEFORE_EMBEDDING),
     Point("worker inside the flip", "worker", IN_FLIP),
     Point("worker before acknowledging", "worker", before_acknowledgement),
     Point("worker suspended while reading", "worker", in_phase("reading"), suspends=True),

@@ -84,7 +84,7 @@ WORKING = (
     Case("parser at work", "parser", _reading("kill the parser"), loads=("files",)),
     Case("before cutting", "worker", _at("call", "cut", nth=-4)),
     Case("after cutting", "worker", _at("call", "cut", "after", nth=-4)),
-    Case("text and cuts kept", "worker", _at("commit", "SET text =", "after", nth=-4)),
+    Case("text and cuts kept", "worker", _at("commit", "text = coalesce(r.text", "after", nth=-4)),
     Case("batch k of n embedded, not kept", "worker", _at("statement", _CACHE, nth=-4), loads=("provider",)),
     Case("batch k of n kept", "worker", _at("commit", _CACHE, "after", nth=-4), loads=("provider",)),
     Case("before the flip", "worker", _at("statement", _LOCKS)),
@@ -102,7 +102,7 @@ WORKING = (
     Case("flip written, not committed", "database", _held("commit", _FLIP)),
     Case("inside the flip", "one of the database's processes", _held("statement", _FLIP)),
     Case("flip written, not committed", "one of the database's processes", _held("commit", _FLIP)),
-    Case("text and cuts kept", "one of the database's processes", _held("commit", "SET text =")),
+    Case("text and cuts kept", "one of the database's processes", _held("commit", "text = coalesce(r.text")),
 )  # fmt: skip
 # After these nothing may be left for the next worker to die at, so they come last.
 _DATABASE = ("database", "processes")

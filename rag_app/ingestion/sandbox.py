@@ -19,7 +19,7 @@ from rag_app.ingestion.parsed_wire import document, raise_refusal, recognised_pa
 MAX_MEMORY_BYTES = 1_000_000_000
 _MEMORY_SHARE = 0.25
 _MAX_REPLY_BYTES = 400_000_000
-_FILES_PER_CHILD = 200
+_FILES_PER_CHILD = 1_000
 _GROWTH_BYTES = 300_000_000
 _IDLE_S = 60.0
 _WATCH_S = 0.05
