@@ -76,7 +76,7 @@ async def search_dense(
     }
     settings: dict[str, str] = {}
     if len(targets) == 1 and targets[0].has_hnsw:
-        statement = _hnsw_statement(targets[0], filtered=bool(scope.filter))
+        statement = _hnsw_statement(targets[0], limit=beside.limit, filtered=bool(scope.filter))
         effort = max(HNSW_EF_SEARCH if beside.found else EF_SEARCH_ALONE, beside.limit)
         if effort != HNSW_EF_SEARCH:
             settings["hnsw.ef_search"] = str(min(effort, 1000))
@@ -164,8 +164,9 @@ async def orphaned_hnsw(connection: AsyncConnection) -> list[int]:
     return [int(row.id) for row in await connection.execute(_ORPHANED)]
 
 
-def _hnsw_statement(target: Target, *, filtered: bool) -> bytes:
-    # The planner takes the partial index only for the literal expression and condition it was built with.
+def _hnsw_statement(target: Target, *, limit: int, filtered: bool) -> bytes:
+    # The planner takes the partial index only for the literal expression and condition it was built with, and keeps a
+    # plan only for a limit that it knows.
     width, index_id = int(target.dimensions), int(target.index_id or 0)
     return _completed(f"""
         SELECT e.knowledge_base_id, e.passage_id,
@@ -173,8 +174,8 @@ def _hnsw_statement(target: Target, *, filtered: bool) -> bytes:
         FROM embeddings e
         WHERE e.index_id = {index_id} AND e.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[]))
               {passage_filter("e") if filtered else ""}
-        ORDER BY e.embedding::halfvec({width}) <#> CAST(%(question)s AS halfvec({width})) LIMIT %(limit)s
-    """)  # noqa: S608 -- two integers of our own and constants
+        ORDER BY e.embedding::halfvec({width}) <#> CAST(%(question)s AS halfvec({width})) LIMIT {int(limit)}
+    """)  # noqa: S608 -- integers of our own and constants
 
 
 def _exact_statement(condition: str) -> bytes:

@@ -5,9 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+import psycopg
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.util import greenlet_spawn
 
 from rag_app.database.engine import clear_errors
+from rag_app.telemetry import log
 
 
 class Reader:
@@ -15,8 +19,8 @@ class Reader:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._connection: AsyncConnection | None = None
-        self._driver: Any = None
+        self._connection: PoolProxiedConnection | None = None
+        self._cursor: Any = None
 
     async def rows(
         self, statement: bytes, values: Mapping[str, Any], *, settings: Mapping[str, str] | None = None
@@ -26,26 +30,40 @@ class Reader:
         Each connection parses a statement once, and plans it once where the planner finds that values change nothing.
         """
         with clear_errors():
-            driver = self._driver or await self._open()
+            cursor = self._cursor or await self._open()
             if settings:
-                return await _rows_with_settings(driver, statement, values, settings)
-            async with driver.cursor(binary=True) as cursor:
-                await cursor.execute(statement, values, prepare=True)
-                found: list[Any] = await cursor.fetchall()
+                return await _rows_with_settings(cursor.connection, statement, values, settings)
+            await cursor.execute(statement, values, prepare=True)
+            found: list[Any] = await cursor.fetchall()
         return found
 
     async def release(self) -> None:
         """Give the connection back; the next statement takes another one."""
-        connection, self._connection, self._driver = self._connection, None, None
+        connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
-            await connection.close()
+            await greenlet_spawn(_given_back, connection)
 
     async def _open(self) -> Any:
-        connection = self._engine.connect()
-        self._connection = await connection.start()
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        self._driver = (await connection.get_raw_connection()).driver_connection
-        return self._driver
+        # Straight from the pool: what the toolkit lays around it costs as much as a statement.
+        self._connection = await self._engine.raw_connection()
+        driver: Any = self._connection.driver_connection
+        await driver.set_autocommit(True)
+        self._cursor = driver.cursor(binary=True)
+        return self._cursor
+
+
+def _given_back(connection: PoolProxiedConnection) -> None:
+    adapted: Any = connection.dbapi_connection
+    is_well = False
+    try:
+        adapted.rollback()
+        adapted.autocommit = False
+        is_well = True
+    except psycopg.Error as problem:
+        log.info("connection_given_up", error=type(problem).__name__)
+    finally:
+        # Whoever takes it next must be in a transaction: one that may not be is closed.
+        (connection.close if is_well else connection.invalidate)()
 
 
 async def _rows_with_settings(

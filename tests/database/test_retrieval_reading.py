@@ -3,20 +3,22 @@
 import asyncio
 import random
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from rag_app.database.engine import transaction
-from rag_app.errors import NotFound
+from rag_app.errors import NotFound, NotReady
 from rag_app.providers import local_embedder
 from rag_app.retrieval import legs
 from rag_app.retrieval.dense import build_hnsw
 from rag_app.retrieval.fusion import Candidate, fuse
+from rag_app.retrieval.reader import reading
 from rag_app.retrieval.scope import Embedder
 from rag_app.retrieval.terms import terms_of
 from rag_app.retrieval.weights import document_weights, inverse_document_frequency
@@ -124,6 +126,31 @@ async def test_a_search_cut_off_anywhere_leaves_its_connection_in_order(library:
         assert engine.pool.checkedout() == 0  # type: ignore[attr-defined] # a QueuePool has it
     assert cut > 5
     assert (await library.ask("gold island storm", base)).passages == whole.passages
+    assert not any(await _autocommits(engine))
+
+
+async def test_a_connection_that_ends_under_a_search_is_replaced(library: Library, engine: AsyncEngine) -> None:
+    base = await library.base()
+    await library.publish(base, "Gold lies on the island.")
+
+    async with reading(engine) as reader:
+        [[pid]] = await reader.rows(b"SELECT pg_backend_pid()", {})
+        async with transaction(library.engine) as session:
+            await session.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        with pytest.raises(NotReady):
+            await reader.rows(b"SELECT 1", {})
+    assert not any(await _autocommits(engine))
+    assert len(await library.found("gold", base)) == 1
+
+
+async def _autocommits(engine: AsyncEngine) -> list[bool]:
+    """Whether the connections of the pool commit each statement by itself."""
+    several = [await engine.raw_connection() for _ in range(3)]
+    try:
+        return [cast(Any, each.driver_connection).autocommit for each in several]
+    finally:
+        for each in several:
+            await greenlet_spawn(each.close)
 
 
 async def test_a_language_that_comes_later_is_understood_at_once(library: Library) -> None:
