@@ -17,6 +17,7 @@ _HEAD_BYTES = 12
 _PIECE = 1 << 16
 _SMALL_PIECE = 1 << 12
 _LONGEST_NUMBER = 10  # bytes of a number in a pack
+_AROUND = 400  # bytes of memory that an object takes besides its content
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class PackLimits:
 
     most_objects: int = 500_000
     most_unpacked: int = 4_000_000_000  # of all objects together, kept or not
-    most_kept: int = 100_000_000  # of those kept
+    most_kept: int = 100_000_000  # of those kept, in memory
     largest: int = 50_000_000
     most_patched: int = 20_000_000  # bytes of differences that are applied, each of which may be an instruction
 
@@ -140,7 +141,7 @@ class _Pack:
         return bytes(found) if keep else None
 
     def _has_room(self, size: int) -> bool:
-        fits = size <= self.limits.largest and self.kept + size <= self.limits.most_kept
+        fits = size <= self.limits.largest and self.kept + size + _AROUND <= self.limits.most_kept
         self.objects.was_cut = self.objects.was_cut or not fits
         return fits
 
@@ -154,7 +155,7 @@ class _Pack:
     def _keep(self, place: int, kind: int, content: bytes | None) -> None:
         if content is None:
             return
-        self.kept += len(content)
+        self.kept += len(content) + _AROUND
         head = _KINDS[kind] + f" {len(content)}\0".encode()
         name = hashlib.new(self.hash_name, head + content, usedforsecurity=False).hexdigest()
         self.by_place[place] = self.objects.by_id[name] = (kind, content)

@@ -139,7 +139,7 @@ class Remote:
     async def contents(self, place: Place, oids: Sequence[str], *, largest: int) -> dict[str, bytes]:
         """The content of files by id; those larger than `largest` are left out. Raises FetchFailed and what it is."""
         together = max(largest, BATCH_BYTES)
-        limits = PackLimits(largest=largest, most_kept=together, most_unpacked=10 * together)
+        limits = PackLimits(largest=largest, most_kept=together + 1_000_000, most_unpacked=10 * together)
         keeping = _Keeping(frozenset({BLOB}), limits, together + together // 8 + 1_000_000)
         try:
             kept = await self._pack(place, ask_objects(oids, place.abilities.hash_name), keeping)

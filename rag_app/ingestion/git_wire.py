@@ -89,7 +89,9 @@ def ask_objects(oids: Iterable[str], hash_name: str) -> bytes:
 
 
 def _command(name: str, hash_name: str, arguments: Iterable[str]) -> bytes:
-    head = packet(f"command={name}\n") + packet("agent=rag_app\n") + packet(f"object-format={hash_name}\n")
+    head = packet(f"command={name}\n")
+    if hash_name != "sha1":  # older servers do not know the word
+        head += packet(f"object-format={hash_name}\n")
     return head + _BOUNDARY + b"".join(packet(f"{each}\n") for each in arguments) + _FLUSH
 
 

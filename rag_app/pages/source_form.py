@@ -74,7 +74,7 @@ def repository_fields(values: Any = None, *, has_secret: Any = False) -> rx.Comp
             "https://github.com/owner/name",
             "Its documents are read, without their history. A link to a folder of it may be pasted as it is.",
         ),
-        rx.el.div(
+        _side_by_side(
             field(
                 "Branch or tag",
                 text_input("branch", default_value=_kept(values, "branch"), placeholder="main", max_length=200),
@@ -85,20 +85,18 @@ def repository_fields(values: Any = None, *, has_secret: Any = False) -> rx.Comp
                 text_input("prefix", default_value=_kept(values, "prefix"), placeholder="docs/", max_length=300),
                 hint="Empty: all of it.",
             ),
-            class_name="row wrap top",
         ),
-        rx.el.div(
+        _side_by_side(
             field(
                 "Access token",
                 _secret("token", has_secret),
-                hint="Only for a private repository. It is kept sealed and never shown again.",
+                hint="Only for a private one. Kept sealed, never shown again.",
             ),
             field(
                 "User name",
                 text_input("user", auto_complete="off", max_length=120),
                 hint="Only for tokens that have one.",
             ),
-            class_name="row wrap top",
         ),
         _forget(has_secret, "Forget the token"),
     )
@@ -110,7 +108,7 @@ def bucket_fields(values: Any = None, *, has_secret: Any = False) -> rx.Componen
         _address(
             values, "s3://bucket/handbook/", "The bucket, and what the names of the wanted objects in it begin with."
         ),
-        rx.el.div(
+        _side_by_side(
             field(
                 "Region",
                 text_input("region", default_value=_kept(values, "region"), placeholder="us-east-1", max_length=40),
@@ -126,9 +124,8 @@ def bucket_fields(values: Any = None, *, has_secret: Any = False) -> rx.Componen
                 ),
                 hint="Empty: AWS.",
             ),
-            class_name="row wrap top",
         ),
-        rx.el.div(
+        _side_by_side(
             field(
                 "Access key",
                 text_input("access_key", auto_complete="off", max_length=200),
@@ -137,11 +134,17 @@ def bucket_fields(values: Any = None, *, has_secret: Any = False) -> rx.Componen
             field(
                 "Secret key",
                 _secret("secret_key", has_secret),
-                hint="Kept sealed and never shown again. Reading and listing is all it must allow.",
+                hint="Kept sealed, never shown again. To list and read is enough.",
             ),
-            class_name="row wrap top",
         ),
         _forget(has_secret, "Forget the keys"),
+    )
+
+
+def _side_by_side(*fields: rx.Component) -> rx.Component:
+    """Fields in columns of one width, below each other where there is no room."""
+    return rx.el.div(
+        *[rx.el.div(each, style={"flex": "1 1 180px", "min_width": "0"}) for each in fields], class_name="row wrap top"
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from rag_app.egress import Egress, Rules
 from rag_app.errors import BlockedAddress, InvalidInput
+from rag_app.ingestion import git_remote
 from rag_app.ingestion.git_wire import RESULT, packet
 from rag_app.services import crawl
 from rag_app.services.context import Context
@@ -220,8 +221,11 @@ async def test_links_and_modules_are_left_alone_and_pointers_are_named(
     }  # fmt: skip
 
 
-async def test_a_hostile_tree_leads_nowhere(crawler: Crawler, server: GitServer, repository: Repository) -> None:
+async def test_a_hostile_tree_leads_nowhere(
+    crawler: Crawler, server: GitServer, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Names that climb out, and a few kilobytes that stand for ten billion files."""
+    monkeypatch.setattr(git_remote, "MOST_ENTRIES", 20_000)
     blob = repository.git("hash-object", "-w", "--stdin", content=b"Climbed out.")
     entries = b"".join(
         b"100644 " + name + b"\0" + bytes.fromhex(blob)
