@@ -25,6 +25,7 @@ class S3Server:
         self.canned: tuple[int, bytes] | None = None
         self.is_public = False
         self.page_size = 3
+        self.faults: dict[str, list[int]] = {}  # key -> statuses that come before the object does
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._visitor())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
@@ -62,6 +63,8 @@ class S3Server:
             return 404, error("NoSuchBucket")
         if not key:
             return 200, self._listing(dict(parse_qsl(query)))
+        if self.faults.get(key):
+            return self.faults[key].pop(0), error("SlowDown")
         if key in self.archived:
             return 403, error("InvalidObjectState")
         return (200, self.objects[key]) if key in self.objects else (404, error("NoSuchKey"))

@@ -127,6 +127,22 @@ async def test_a_refusal_names_the_field_and_what_to_do(crawler: Crawler, server
     assert await crawler.documents() == []
 
 
+async def test_a_server_in_trouble_is_asked_again_and_nothing_is_lost(crawler: Crawler, server: S3Server) -> None:
+    salt, pepper = "handbook/salt.md", "handbook/deep/pepper.md"
+    server.faults = {salt: [500], pepper: [503]}
+    source = await add(crawler, server)
+    run = await crawler.run(source)
+    assert (run.status, run.added, run.failed) == ("running", 1, 0)  # it was told to wait
+    await crawler.execute("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'")
+    await work_off(crawler.context, crawler.workshop)
+    assert len(await names(crawler)) == 3 and server.faults == {salt: [], pepper: []}
+    server.objects |= {salt: b"Salt, again.", pepper: b"Pepper, again."}
+    server.faults = {salt: [500, 500], pepper: [404]}
+    run = await crawler.run(source)
+    assert (run.status, figures(run)) == ("done", (0, 0, 1, 1, 1))
+    assert await names(crawler) == sorted([ODD, salt])
+
+
 BOMB = b"<!DOCTYPE b [<!ENTITY a 'aaaaaaaaaa'>" + b"".join(
     f"<!ENTITY {chr(98 + level)} '{f'&{chr(97 + level)};' * 10}'>".encode() for level in range(9)
 )

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import tracemalloc
 import zlib
 
 import pytest
@@ -78,6 +79,17 @@ def test_large_objects_are_passed_over() -> None:
     behind = entry(BY_NAME, bomb, base=bytes.fromhex(name_of(b"x" * 65_536)))
     found = read_pack(pack(first, behind), keep=KEEP)
     assert list(found.by_id) == [name_of(b"x" * 65_536)] and found.was_cut
+
+
+def test_an_object_is_unpacked_no_further_than_it_says() -> None:
+    bomb = pack(entry(BLOB, b"\0" * 60_000_000, size=5))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DamagedFile):
+            read_pack(bomb, keep=KEEP)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 BOMBS = [
