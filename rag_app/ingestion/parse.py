@@ -45,7 +45,7 @@ def parse(
     if not parsed.text.strip():
         raise EmptyFile("The file holds no text.")
     if len(parsed.text) > MAX_CHARS:
-        raise TooMuchContent()
+        raise TooMuchContent(f"The file holds more than {MAX_CHARS // 1_000_000} million characters: split it.")
     metadata = {**parsed.metadata, "format": kind.value}
     return replace(parsed, language=_language(parsed), metadata=metadata, names=names_of(parsed.text))
 
