@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import importlib
 import inspect
 import os
@@ -175,6 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     use_prebuilt_front_end()
     app = load(options.app)
+    gc.freeze()  # what was loaded stays: looking through it again would hold up an answer for a tenth of a second
     if options.gate_fd is not None:
         os.read(options.gate_fd, 1)
     asyncio.run(serve(app, options.listen_fd, drain_s=settings.drain_s))
