@@ -64,7 +64,7 @@ def link_of(repository: str, branch: str, path: str) -> str | None:
     forge = _forge_of(parts.netloc)
     if forge is None or not branch:
         return None
-    place = parts.path.rstrip("/").removesuffix(".git")
+    place = parts.path.rstrip("/").removesuffix(".git").rstrip("/")
     shown = forge.shows.format(branch=quote(branch), path=quote(path))
     made = f"{parts.scheme}://{parts.netloc}{place}{shown}"
     return made if len(made) <= LONGEST_ADDRESS else None

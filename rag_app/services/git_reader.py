@@ -61,17 +61,11 @@ class GitReader:
     async def read(self, pages: Sequence[WaitingPage]) -> list[Visit]:
         """What became of some files; those that are new or have changed are asked for together."""
         asked = [page for page in pages if not (page.is_live and page.etag == page.mark)]
-        is_enough = self._before + self._remote.received >= self._most
-        got = await self._contents(sorted({page.mark for page in asked})) if asked and not is_enough else {}
-        visits = []
-        for page in pages:
-            if page not in asked:
-                visits.append(Visit(page, "unchanged"))
-            elif is_enough:
-                visits.append(Visit(page, "failed", code="too_much_content", message=_ENOUGH))
-            else:
-                visits.append(await self._read(page, got.get(page.mark)))
-        return visits
+        visits = [Visit(page, "unchanged") for page in pages if page not in asked]
+        if self._before + self._remote.received >= self._most:
+            return visits + [Visit(page, "failed", code="too_much_content", message=_ENOUGH) for page in asked]
+        got = await self._contents(sorted({page.mark for page in asked})) if asked else {}
+        return visits + await asyncio.gather(*(self._read(page, got.get(page.mark)) for page in asked))
 
     async def _contents(self, oids: Sequence[str]) -> dict[str, bytes]:
         place, largest = Place.from_json(self._memory), self._run.settings.max_page_mb * 1_000_000

@@ -130,6 +130,25 @@ async def test_branches_tags_and_other_kinds_of_ids(crawler: Crawler, server: Gi
     assert run.status == "failed" and run.error and "branch" in run.error.message and "nothing" in run.error.message
 
 
+async def test_documents_lead_to_the_page_of_their_file(
+    crawler: Crawler, server: GitServer, repository: Repository
+) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    place = server.host.replace("127.0.0.1", "github.test")
+    egress = Egress(Rules(frozenset({place})), resolve=resolve)
+    free = replace(crawler, workshop=replace(crawler.workshop, egress=egress))
+    new = NewSource("git", f"http://{place}/handbook/.git", settings={"prefix": "docs"})
+    source = await create_source(crawler.context, crawler.actor, crawler.base, new)
+    assert figures(await free.run(source)) == (2, 0, 0, 0, 0)
+    links = [f"http://{place}/handbook/blob/main/docs/{name}.md" for name in ("deep/pepper", "salt")]
+    assert await crawler.documents() == links
+    titled = "SELECT count(*) FROM documents WHERE title IN ('Salt', 'Pepper') AND metadata->>'path' LIKE 'docs/%.md'"
+    assert await crawler.count(titled) == 2
+    assert figures(await free.run(source)) == (0, 0, 2, 0, 0)
+
+
 async def test_many_files_in_several_slices(
     crawler: Crawler, server: GitServer, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
