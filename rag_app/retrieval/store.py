@@ -199,12 +199,17 @@ async def _append(connection: AsyncConnection, deltas: Sequence[Delta]) -> None:
             "cutting": delta.cutting_id,
             "passages": delta.passages,
             "length": delta.length,
-            "terms": list(delta.counts.keys()),
-            "counts": list(delta.counts.values()),
+            "terms": _array(delta.counts.keys()),
+            "counts": _array(delta.counts.values()),
         }
         for delta in deltas
     ]
     await connection.execute(_APPEND_DELTA, values)
+
+
+def _array(numbers: Iterable[int]) -> str:
+    """An array as Postgres writes it: the driver takes ten times as long for as many numbers."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 _COPY_LEXICAL = (
