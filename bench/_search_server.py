@@ -64,7 +64,7 @@ class Client:
         ]
         return items
 
-    def wait(self, knowledge_base: str) -> None:
+    def wait(self, knowledge_base: str, *, every_s: float = 0.2) -> None:
         """Wait until no document is on its way. Raises RuntimeError when one failed."""
         deadline = time.monotonic() + INGEST_LIMIT_S
         while True:
@@ -73,7 +73,7 @@ class Client:
                 break
             if time.monotonic() > deadline:
                 raise RuntimeError(f"still waiting: {counts}")
-            time.sleep(0.2)
+            time.sleep(every_s)
         if counts["failed"]:
             raise RuntimeError(f"failed documents: {counts}")
 

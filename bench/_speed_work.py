@@ -33,7 +33,7 @@ def add_texts(client: Client, base: str, texts: Iterable[dict[str, str]]) -> flo
     with ThreadPoolExecutor(2) as several:
         for _ in several.map(lambda batch: client.send_texts(base, batch), batched(texts, TEXTS_PER_REQUEST)):
             pass
-    client.wait(base)
+    client.wait(base, every_s=1.0)
     return time.perf_counter() - began
 
 

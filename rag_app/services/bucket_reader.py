@@ -1,6 +1,7 @@
 """Visits the objects of an S3 bucket for a run: which there are below a prefix, which have changed, their content."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ MOST_LISTINGS = 2_000
 LISTINGS_WITHIN_S = 300.0
 OK, FORBIDDEN, NOT_FOUND, SLOW_DOWN, AWAY = 200, 403, 404, 429, 503
 ARCHIVED = "archived"
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 _ENOUGH = "The run has taken as much as the source allows (max_total_mb); the object was left as it is."
 # What S3 and its kin answer -> which field is wrong and what to do.
 _ADVICE = {
@@ -124,6 +126,7 @@ class BucketReader:
         said = read_refusal(found.body)
         host = self._bucket.address().partition("://")[2].partition("/")[0]
         actual = said.region or found.headers.get("x-amz-bucket-region", "")
+        actual = actual if _REGION.fullmatch(actual) else ""
         advice = _ADVICE.get(said.code)
         if advice is None and not said.code and actual and actual != self._bucket.region:
             advice = _ADVICE["PermanentRedirect"]
@@ -135,6 +138,4 @@ class BucketReader:
         if advice is _ADVICE["AccessDenied"] and not self._keys.access:
             advice = "access key: the bucket is not public. Enter an access key that may {deed} ({right})."
         facts = {"host": host, "deed": deed, "right": right, "bucket": self._bucket.name, "region": self._bucket.region}
-        return FetchFailed(
-            advice.format(**facts, actual=f": enter {actual[:40]}" if actual else ""), status=found.status
-        )
+        return FetchFailed(advice.format(**facts, actual=f": enter {actual}" if actual else ""), status=found.status)
