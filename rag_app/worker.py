@@ -184,7 +184,7 @@ async def main(settings: Settings) -> None:
         loop.add_signal_handler(name, lambda: work.cancel() if work else None)
     gc.freeze()  # what was loaded stays: it need not be looked through again and again
     try:
-        async with open_context(settings, pool_size=6) as context:
+        async with open_context(settings, pool_size=6, waits_for_disk=False) as context:
             await run_worker(context)
     except asyncio.CancelledError:
         log.info("worker_stopped")

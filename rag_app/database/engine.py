@@ -26,6 +26,15 @@ _NEVER_BY_ITSELF = 2**31
 _MOST_PREPARED = 200
 
 
+def session_options(*, waits_for_disk: bool) -> str:
+    """The options of a connection for libpq.
+
+    A worker need not wait for the disk: when the machine loses its power, the last moments of its work are undone as a
+    whole and in order, and done again. What was promised to somebody (an upload, a setting) always waits.
+    """
+    return "" if waits_for_disk else "-c synchronous_commit=off"
+
+
 def with_driver(url: str) -> str:
     """The URL as SQLAlchemy wants it."""
     for prefix in ("postgresql://", "postgres://"):
@@ -51,10 +60,11 @@ def resolve_url(settings: Settings) -> str:
     return with_driver(url)
 
 
-def open_engine(url: str, *, pool_size: int = 10, prepares: bool = True) -> AsyncEngine:
+def open_engine(url: str, *, pool_size: int = 10, prepares: bool = True, waits_for_disk: bool = True) -> AsyncEngine:
     """An engine with a bounded pool; connections that have ended are replaced, so a restart of Postgres is survived.
 
-    `prepares` False where a transaction pooler hands each statement to another connection.
+    `prepares` False where a transaction pooler hands each statement to another connection. `waits_for_disk` as in
+    `session_options`.
     """
     engine = create_async_engine(
         with_driver(url),
@@ -63,7 +73,7 @@ def open_engine(url: str, *, pool_size: int = 10, prepares: bool = True) -> Asyn
         pool_timeout=10,
         pool_use_lifo=True,  # the connection used last is the warm one
         connect_args={
-            "options": SESSION_DEFAULTS,
+            "options": f"{SESSION_DEFAULTS} {session_options(waits_for_disk=waits_for_disk)}",
             "connect_timeout": 5,
             "prepare_threshold": _NEVER_BY_ITSELF if prepares else None,
         },

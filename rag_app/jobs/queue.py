@@ -11,7 +11,7 @@ from procrastinate.exceptions import ConnectorException
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from rag_app.database.engine import driver_connection, without_driver
+from rag_app.database.engine import driver_connection, session_options, without_driver
 from rag_app.errors import NotReady
 from rag_app.telemetry import log
 
@@ -27,10 +27,9 @@ logging.getLogger("procrastinate").setLevel(logging.WARNING)
 class Queue:
     """Puts jobs into Postgres and runs them."""
 
-    def __init__(self, url: str, *, pool_size: int = 4) -> None:
-        connector = PsycopgConnector(
-            conninfo=without_driver(url), min_size=1, max_size=pool_size, kwargs={"connect_timeout": 5}
-        )
+    def __init__(self, url: str, *, pool_size: int = 4, waits_for_disk: bool = True) -> None:
+        options = {"connect_timeout": 5, "options": session_options(waits_for_disk=waits_for_disk)}
+        connector = PsycopgConnector(conninfo=without_driver(url), min_size=1, max_size=pool_size, kwargs=options)
         self._app = App(connector=connector)
         self._opened = False
 

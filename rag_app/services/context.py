@@ -35,14 +35,20 @@ class Context:
 
 
 @asynccontextmanager
-async def open_context(settings: Settings, *, url: str | None = None, pool_size: int = 10) -> AsyncIterator[Context]:
-    """Open everything, and close it at the end. `url` overrides the database of the settings."""
+async def open_context(
+    settings: Settings, *, url: str | None = None, pool_size: int = 10, waits_for_disk: bool = True
+) -> AsyncIterator[Context]:
+    """Open everything, and close it at the end. `url` overrides the database of the settings.
+
+    `waits_for_disk` False for work that is done again when the machine loses its last moments.
+    """
     url = url or resolve_url(settings)
     keys = KeyRing(
         secret_key_of(settings.data_dir, settings.secret_key, may_create=settings.embedded), settings.secret_key_old
     )
-    engine = open_engine(url, pool_size=pool_size, prepares=not settings.database_direct_url)
-    queue = Queue(settings.database_direct_url or url)
+    prepares = not settings.database_direct_url
+    engine = open_engine(url, pool_size=pool_size, prepares=prepares, waits_for_disk=waits_for_disk)
+    queue = Queue(settings.database_direct_url or url, waits_for_disk=waits_for_disk)
     try:
         await queue.open()
         context = Context(
