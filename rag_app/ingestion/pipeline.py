@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -64,7 +64,8 @@ async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence
         claimed = await claim(session, knowledge_base_id, versions, worker, company=company)
     done = False
     try:
-        outcome = await _work(workshop, claimed, waits)
+        outcome = Outcome(waits)
+        await _work(workshop, claimed, frozenset(versions), outcome)
         done = True
         return outcome
     except asyncio.CancelledError:  # an orderly stop is nothing that speaks against a document
@@ -76,16 +77,14 @@ async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence
             await _let_go(workshop, claimed, is_blameless=False, tries=LET_GO_TRIES)
 
 
-async def _work(workshop: Workshop, claimed: Sequence[Claimed], waits: int) -> Outcome:
-    outcome = Outcome(waits)
+async def _work(workshop: Workshop, claimed: Sequence[Claimed], own: Set[UUID], outcome: Outcome) -> None:
     texts = [each for each in claimed if each.kind == "text" and each.text is None and each.failures <= MOST_FAILURES]
     if len(texts) > 1 and (together := await _read_together(workshop, texts)) is not None:
         await _bring_out(workshop, together, outcome)
         done = {each.id for each in texts}
         claimed = [each for each in claimed if each.id not in done]
     if claimed:
-        await _read_and_bring_out(workshop, claimed, outcome)
-    return outcome
+        await _read_and_bring_out(workshop, claimed, own, outcome)
 
 
 async def _read_together(workshop: Workshop, texts: Sequence[Claimed]) -> list[Read] | None:
@@ -97,14 +96,17 @@ async def _read_together(workshop: Workshop, texts: Sequence[Claimed]) -> list[R
     return [read_of(*each) for each in found]
 
 
-async def _read_and_bring_out(workshop: Workshop, claimed: Sequence[Claimed], outcome: Outcome) -> None:
-    """Read some versions at the same time; what has been read does not wait long for those that take longer."""
+async def _read_and_bring_out(workshop: Workshop, claimed: Sequence[Claimed], own: Set[UUID], outcome: Outcome) -> None:
+    """Read some versions at the same time; what has been read does not wait long for those that take longer.
+
+    Those that came along (not our `own`) go back if they have not been begun after a while.
+    """
     places, late = asyncio.Semaphore(READ_AT_ONCE), time.monotonic() + COMPANY_S
     left: list[Claimed] = []
 
     async def attempt(each: Claimed) -> Read | None:
         async with places:
-            if each is not claimed[0] and time.monotonic() > late:
+            if each.id not in own and time.monotonic() > late:
                 left.append(each)
                 return None
             return await _attempt(workshop, each, outcome)
@@ -125,7 +127,8 @@ async def _read_and_bring_out(workshop: Workshop, claimed: Sequence[Claimed], ou
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
-    await _let_go(workshop, left, is_blameless=True, tries=LET_GO_TRIES)
+    if left:
+        await _let_go(workshop, left, is_blameless=True, tries=LET_GO_TRIES)
 
 
 async def _attempt(workshop: Workshop, claimed: Claimed, outcome: Outcome) -> Read | None:
