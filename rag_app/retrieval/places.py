@@ -86,12 +86,6 @@ def _container(place: Place) -> tuple[Any, ...]:
     return tuple(place.get(key) for key in _CONTAINERS)
 
 
-def is_wide(place: Place) -> bool:
-    """Whether a part of the stretch may stand at a narrower place."""
-    several = any(key in place and place[key][0] != place[key][1] for key in _RANGES)
-    return several or any(key in place for key in ("to", "time_from", *(f"{each}_to" for each in _NUMBERS)))
-
-
 def checked(place: Mapping[Any, Any]) -> dict[str, Any]:
     """A place as it may be stored, from a source that is not trusted. Raises ValueError for anything else."""
     found: dict[str, Any] = {}

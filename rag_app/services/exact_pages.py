@@ -1,4 +1,5 @@
-"""Citations name the page, rows, slide or time of their quote, not all of those that the passage around it covers."""
+"""Citations name the page, rows, slide or time of their quote, not all of those that the passage around it covers: a
+quote that stands at no such place, as in the body of a mail whose attachment is in the same passage, names none."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -9,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from rag_app.chat.events import Citation, Cited, Done, Event
-from rag_app.retrieval.places import Span, is_wide, place_of, touched_spans
+from rag_app.retrieval.places import Span, place_of, touched_spans
 from rag_app.services.context import Context
 
 _SPANS = text("SELECT pages, places FROM versions WHERE knowledge_base_id = :kb AND id = :version")
@@ -29,8 +30,8 @@ class _Layout:
 
 
 async def with_exact_pages(context: Context, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-    """The same events; citations of passages that reach over several pages or places get those of their quote."""
-    known: dict[UUID, _Layout] = {}
+    """The same events; citations get the pages and the place of their quote instead of those of their passage."""
+    known: dict[UUID, _Layout | None] = {}
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Cited):
@@ -41,25 +42,26 @@ async def with_exact_pages(context: Context, events: AsyncGenerator[Event, None]
                 yield event
 
 
-async def _exact(context: Context, citation: Citation, known: dict[UUID, _Layout]) -> Citation:
+async def _exact(context: Context, citation: Citation, known: dict[UUID, _Layout | None]) -> Citation:
     crosses_pages = citation.page_from is not None and citation.page_from != citation.page_to
-    if not crosses_pages and not is_wide(citation.place):
+    if not crosses_pages and not citation.place:
         return citation
     if citation.version_id not in known:
         known[citation.version_id] = await _layout(context, citation)
     layout = known[citation.version_id]
+    if layout is None:  # the version went while the answer was made
+        return citation
     if crosses_pages:
         pages = pages_of(layout.pages, citation.char_from, citation.char_to)
-        citation = replace(citation, page_from=pages[0], page_to=pages[1]) if pages else citation
-    place = await _exact_place(context, citation, layout.places) if is_wide(citation.place) else {}
-    return replace(citation, place=place) if place else citation
+        citation = replace(citation, page_from=pages[0] if pages else None, page_to=pages[1] if pages else None)
+    return replace(citation, place=await _exact_place(context, citation, layout.places)) if citation.place else citation
 
 
-async def _layout(context: Context, citation: Citation) -> _Layout:
+async def _layout(context: Context, citation: Citation) -> _Layout | None:
     keys = {"kb": citation.knowledge_base_id, "version": citation.version_id}
     async with context.transaction() as session:
         row = (await session.execute(_SPANS, keys)).one_or_none()
-    return _Layout(row.pages, row.places) if row else _Layout([], [])
+    return _Layout(row.pages, row.places) if row else None
 
 
 async def _exact_place(context: Context, citation: Citation, spans: list[Span]) -> dict[str, Any]:

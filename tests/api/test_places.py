@@ -1,5 +1,6 @@
 """Where a passage and a quote stand in the original, from the upload to the citation: rows of a sheet, a time."""
 
+from email.message import EmailMessage
 from io import BytesIO
 from typing import Any
 
@@ -33,6 +34,43 @@ SUBTITLES = b"""WEBVTT
 00:00:04.500 --> 00:00:09.000
 The starter is fed twice a day with rye flour.
 """
+
+
+def mail(body: str) -> bytes:
+    """A mail with a table of customers attached."""
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "ops@example.com", "all@example.com", "Outage on Monday"
+    message.set_content(body)
+    table = "Customer,Minutes down\nMiller,40\nNorthwind,25\nContoso,10\n"
+    message.add_attachment(table.encode(), maintype="text", subtype="csv", filename="affected.csv")
+    return message.as_bytes()
+
+
+SHORT_BODY = "The outage was caused by an expired certificate of the gateway.\n"
+LONG_BODY = "\n\n".join(f"Step {n}: " + "we looked at the logs. " * 20 for n in range(1, 8)) + "\n\n" + SHORT_BODY
+
+
+@pytest.mark.parametrize("body", [SHORT_BODY, LONG_BODY], ids=["one passage", "several passages"])
+@pytest.mark.parametrize(
+    ("question", "quote", "place"),
+    [
+        ("What was the outage caused by?", "expired certificate", {}),
+        ("How many minutes was Northwind down?", "Northwind", {"part": "affected.csv", "rows": [3, 3]}),
+    ],
+)
+async def test_a_quote_from_the_body_of_a_mail_does_not_name_its_attachment(
+    cast: Cast, body: str, question: str, quote: str, place: dict[str, Any]
+) -> None:
+    program = await cast.program((await cast.key(await cast.owner()))[1])
+    base = (await program.post(f"{V1}/knowledge-bases", json={"name": "Mails"})).json()["id"]
+    await program.post(f"{V1}/knowledge-bases/{base}/documents", files={"files": ("outage.eml", mail(body))})
+    async with open_workshop(cast.context) as workshop:
+        await work_off(cast.context, workshop)
+    said = (await program.post(f"{V1}/knowledge-bases/{base}/chat", json={"message": question})).json()
+    [cited] = [each for each in said["citations"] if quote in each["quote"]]
+    assert cited["place"] == place
+    for each in said["citations"]:
+        assert bool(each["place"]) == (each["quote"] not in body)
 
 
 @pytest.mark.parametrize(

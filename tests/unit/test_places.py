@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rag_app.ingestion.chunk import cut
 from rag_app.ingestion.parsed import Block, ParsedDocument, PlaceSpan
-from rag_app.retrieval.places import Place, Span, checked, described, is_wide, joined, place_of
+from rag_app.retrieval.places import Place, Span, checked, described, joined, place_of
 
 ROWS = "a\nbb\nccc\ndddd"
 SPANS: list[Span] = [
@@ -96,9 +96,30 @@ def test_what_a_place_may_hold() -> None:
             checked(wrong)
 
 
-def test_wide_places() -> None:
-    assert not is_wide({"sheet": "A", "rows": [1, 1]}) and not is_wide({"slide": 3}) and not is_wide({})
-    assert is_wide({"rows": [1, 2]}) and is_wide({"slide": 3, "slide_to": 4}) and is_wide({"part": "a", "to": {}})
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 6)), min_size=1, max_size=6),
+    st.integers(0, 40),
+    st.integers(1, 40),
+)
+def test_a_stretch_has_a_place_only_when_it_touches_one_and_names_no_more_than_it_touches(
+    laid: list[tuple[int, int]], char_from: int, length: int
+) -> None:
+    """Each span is as many rows as lines, after a gap that stands at no place."""
+    text, spans, row_of = "", [], dict[int, int]()
+    for number, (gap, lines) in enumerate(laid):
+        text += "=" * gap
+        body = "\n".join("x" * (1 + line % 3) for line in range(lines))
+        first = 10 * number + 1
+        for at, char in enumerate(body):
+            row_of[len(text) + at] = first + body.count("\n", 0, at) if char != "\n" else 0
+        spans.append((len(text), len(text) + len(body), {"rows": [first, first + lines - 1]}))
+        text += body + "=="
+    place = place_of(spans, text, char_from=char_from, char_to=char_from + length)
+    touched = [row_of[at] for at in range(char_from, char_from + length) if row_of.get(at)]
+    if not any(at in row_of for at in range(char_from, char_from + length)):
+        assert place == {}
+    elif touched and 0 not in (row_of.get(char_from, 1), row_of.get(char_from + length - 1, 1)):
+        assert place == {"rows": [min(touched), max(touched)]}
 
 
 def test_cuts_carry_the_places_they_cover() -> None:
