@@ -17,7 +17,10 @@ router = APIRouter(tags=["documents"], route_class=IdempotentRoute)
 
 
 class VersionView(View):
-    """A version; `restored_from` is the number of the one whose content it brought back."""
+    """A version; `restored_from` is the number of the one whose content it brought back.
+
+    `created_by` is the name of a person, or of the source `source_id`; empty when nobody is known any more.
+    """
 
     id: UUID
     number: int
@@ -32,6 +35,7 @@ class VersionView(View):
     created_at: datetime
     ready_at: datetime | None
     created_by: str
+    source_id: UUID | None
     has_text: bool
     restored_from: int | None
     is_restored: bool

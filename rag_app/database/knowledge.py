@@ -154,6 +154,7 @@ class Version(SQLModel, table=True):
     passage_count: int = 0
     page_count: int | None = None
     created_by: UUID | None = None
+    source_id: UUID | None = None  # the source that brought it
     restored_from: UUID | None = None  # the older version whose content it brought back
     warnings: list[Any] = json_field(list)  # sentences: what was left out of the text
     names: list[Any] = json_field(list)  # that it goes by, in lower case, see ingestion/names.py

@@ -5,7 +5,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import text
@@ -58,6 +58,7 @@ _TASK_AGAIN = text(
     "finished_at = NULL WHERE version_id = :version_id"
 )
 _RELABEL = text("UPDATE documents SET metadata = CAST(:metadata AS jsonb), updated_at = now() WHERE id = :id")
+_BROUGHT_BY = text("UPDATE versions SET source_id = :source WHERE knowledge_base_id = :kb AND id = ANY(:versions)")
 _LATEST_TASK = text("SELECT id FROM tasks WHERE version_id = :version_id ORDER BY created_at DESC LIMIT 1")
 
 
@@ -94,10 +95,27 @@ class FetchedContent:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Bringer(Protocol):
+    """The run of a source."""
+
+    @property
+    def actor(self) -> Actor:
+        """On whose behalf it brings something."""
+
+    @property
+    def knowledge_base_id(self) -> UUID:
+        """Where it brings it to."""
+
+    @property
+    def source_id(self) -> UUID:
+        """The source that its versions name."""
+
+
 async def add_fetched(
-    context: Context, session: AsyncSession, actor: Actor, knowledge_base_id: UUID, *, fetched: Sequence[FetchedContent]
+    context: Context, session: AsyncSession, run: Bringer, *, fetched: Sequence[FetchedContent]
 ) -> list[UUID]:
     """Take what a source led to, in the transaction of `session`; the ids of the documents, in order."""
+    kb = run.knowledge_base_id
     contents = [
         Content(
             "page" if each.url else "file", (each.url or each.filename)[:LONGEST_TITLE], each.filename, each.media_type,
@@ -105,10 +123,11 @@ async def add_fetched(
         )
         for each in fetched
     ]  # fmt: skip
-    await lock_identities(session, knowledge_base_id, contents)
-    taken = await accept_all(session, actor, knowledge_base_id, contents)
+    await lock_identities(session, kb, contents)
+    taken = await accept_all(session, run.actor, kb, contents)
     if waiting := [version_id for _, version_id in taken if version_id]:
-        await defer_reading(context, session, knowledge_base_id, waiting, PRIORITY_PAGES)
+        await session.execute(_BROUGHT_BY, {"source": run.source_id, "kb": kb, "versions": waiting})
+        await defer_reading(context, session, kb, waiting, PRIORITY_PAGES)
     return [accepted.id for accepted, _ in taken if accepted.id]
 
 

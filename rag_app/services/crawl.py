@@ -6,7 +6,7 @@ It can be killed at any point: what was written is done, what was not is visited
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from rag_app.services.folder_reader import FolderReader
 from rag_app.services.frontier import Run, Seeds, Visit, WaitingPage
 from rag_app.services.git_reader import GitReader
 from rag_app.services.retirement import finish_run, retire, should_hold_back
+from rag_app.services.sameness import same_pages
 from rag_app.services.source_runs import defer_run
 from rag_app.services.source_secrets import open_secret
 from rag_app.services.web_reader import WebReader
@@ -95,7 +96,8 @@ async def _work(context: Context, workshop: Workshop, run: Run) -> float | None:
                 run = replace(run, phase="retiring")
                 break
             visits = await reader.read(pages)
-            standing = await _record(context, run, visits, reader.memory)
+            same = await same_pages(context, workshop, run, visits)
+            standing = await _record(context, run, visits, same, memory=reader.memory)
             if standing is None:
                 return None
             run = replace(run, found=standing.found, outages=standing.outages, memory=reader.memory)
@@ -139,18 +141,19 @@ async def _begin(context: Context, run: Run, reader: Reader) -> Run:
 
 
 async def _record(
-    context: Context, run: Run, visits: Sequence[Visit], memory: Mapping[str, Any]
+    context: Context, run: Run, visits: Sequence[Visit], same: Set[UUID], *, memory: Mapping[str, Any]
 ) -> frontier.Standing | None:
     """Write down some visits in one transaction; None when the run is no longer ours."""
     async with context.transaction() as session:
         if not await frontier.hold(session, run):
             return None
         visits = _settled(visits, await frontier.dead_ends(session, run, visits))
+        visits = [_as_before(each) if each.page.id in same else each for each in visits]
         twins = await frontier.find_twins(session, run, visits)
         visits = [replace(each, status="alias", content=None) if each.page.id in twins else each for each in visits]
         fresh = [each for each in visits if each.content is not None]
         contents = [each.content for each in fresh if each.content is not None]
-        ids = await add_fetched(context, session, run.actor, run.knowledge_base_id, fetched=contents)
+        ids = await add_fetched(context, session, run, fetched=contents)
         documents = {each.page.id: document for each, document in zip(fresh, ids, strict=True)}
         for each in visits:
             await frontier.note(session, each, documents.get(each.page.id, each.page.document_id))
@@ -171,6 +174,11 @@ def _settled(visits: Sequence[Visit], dead_ends: set[str]) -> list[Visit]:
         else:
             settled.append(replace(each, content=None))
     return settled
+
+
+def _as_before(visit: Visit) -> Visit:
+    """A page that only looks different: what it leads to and its fingerprint are those of today."""
+    return replace(visit, status="unchanged", content=None) if visit.status == "changed" else visit
 
 
 async def _end(context: Context, run: Run) -> float | None:

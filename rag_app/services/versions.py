@@ -26,12 +26,15 @@ _VERSIONS = text(
     """
 SELECT v.id, v.number, v.state, v.id = d.active_version_id AS is_active, v.filename, v.byte_count AS bytes,
        v.passage_count AS passages, v.page_count AS pages, v.language, v.error_code, v.error_message, v.created_at,
-       v.ready_at, coalesce(nullif(u.name, ''), u.email, '') AS created_by, v.text IS NOT NULL AS has_text,
+       v.ready_at,
+       CASE WHEN v.source_id IS NULL THEN coalesce(nullif(u.name, ''), u.email, '') ELSE coalesce(o.name, '') END
+       AS created_by, v.source_id, v.text IS NOT NULL AS has_text,
        r.number AS restored_from, v.restored_from IS NOT NULL AS is_restored
 FROM versions v
 JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id
 LEFT JOIN versions r ON r.knowledge_base_id = v.knowledge_base_id AND r.id = v.restored_from
 LEFT JOIN users u ON u.id = v.created_by AND u.workspace_id = v.workspace_id
+LEFT JOIN sources o ON o.id = v.source_id AND o.knowledge_base_id = v.knowledge_base_id
 WHERE v.knowledge_base_id = :kb AND v.document_id = :document ORDER BY v.number DESC LIMIT :most
 """
 )
@@ -93,7 +96,8 @@ class VersionCard:
     error_message: str | None
     created_at: datetime
     ready_at: datetime | None
-    created_by: str  # "" = nobody is known
+    created_by: str  # the person or the source that brought it; "" = nobody is known
+    source_id: UUID | None  # the source that brought it, even one that has been deleted since
     has_text: bool
     restored_from: int | None
     is_restored: bool

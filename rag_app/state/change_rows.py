@@ -83,13 +83,19 @@ def _version_row(card: VersionCard, readable: list[VersionCard]) -> VersionRow:
         active=card.is_active,
         busy=card.state in ("queued", "working"),
         facts=" · ".join(fact for fact in facts if fact),
-        by=card.created_by,
+        by=_bringer(card),
         when=card.created_at.isoformat(),
         restored=restored if card.is_restored else "",
         error=card.error_message or "",
         can_restore=card.has_text and not card.is_active and card.state == "ready",
         before_id=str(before.id) if before else "",
     )
+
+
+def _bringer(card: VersionCard) -> str:
+    if card.source_id is None:
+        return card.created_by
+    return f"the source {card.created_by}" if card.created_by else "a source that has been deleted"
 
 
 def edit_mark(card: EditCard) -> EditMark:

@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 
 from rag_app.services.context import Context
+from rag_app.services.documents import DocumentFilter, list_documents
 from rag_app.services.paging import PageRequest
 from rag_app.services.source_runs import list_runs
+from rag_app.services.versions import document_versions, restore_version
 from tests.crawler import Crawler, figures, open_crawler
 from tests.site import Answer, Site
+from tests.workspaces import work_off
 
 
 @pytest.fixture
@@ -83,6 +86,80 @@ async def test_changed_pages_are_read_again_and_vanished_ones_removed(crawler: C
     assert "caves" not in found and "vines" not in found and "unlinked" not in found
     site.put("/docs/pepper.html", "Pepper grows on tall vines.")
     assert figures(await crawler.run(source)) == (1, 0, 2, 0, 0)
+
+
+async def test_a_page_whose_menu_changed_but_not_its_text_is_unchanged(crawler: Crawler, site: Site) -> None:
+    menu = "<html><head><title>{}</title></head><body><nav>{}</nav><main><h1>{}</h1><p>{}</p></main></body></html>"
+
+    def put(name: str, body: str, *links: str) -> None:
+        anchors = "".join(f'<a href="{each}">{each}</a>' for each in links)
+        site.pages[f"/docs/{name}"] = Answer(menu.format(name or "home", anchors, name or "home", body).encode())
+
+    def put_all(*names: str) -> None:
+        for name in names:
+            put(name, "Salt is mined in deep caves." if name == "salt.html" else f"This page is about {name}.", *names)
+
+    put_all("", "salt.html", "pepper.html")
+    source = await crawler.add("website", f"{site.address}/docs/")
+    await crawler.run(source)
+    versions = await crawler.count("SELECT count(*) FROM versions")
+    put_all("", "salt.html", "pepper.html", "mint.html")
+    assert figures(await crawler.run(source)) == (1, 0, 3, 0, 0)
+    assert await crawler.count("SELECT count(*) FROM versions") == versions + 1
+    reads = await crawler.count("SELECT sum(attempt) FROM versions")
+    assert figures(await crawler.run(source)) == (0, 0, 4, 0, 0)  # the new fingerprints were kept
+    assert await crawler.count("SELECT sum(attempt) FROM versions") == reads
+    put("salt.html", "Salt is won from the sea.", "pepper.html")
+    put("pepper.html", "This page is about pepper.html.", "salt.html")
+    put("", "This page is about .", "salt.html")
+    assert figures(await crawler.run(source)) == (0, 1, 2, 1, 0)  # mint is linked from nowhere any more
+    assert "won from the sea" in " ".join(await crawler.finds("where does salt come from?"))
+
+
+async def test_a_page_with_another_structure_or_title_has_changed(crawler: Crawler, site: Site) -> None:
+    page = "<html><head><title>{}</title></head><body><main><{}>Salt</{}><p>It is mined.</p></main></body></html>"
+    site.pages["/docs/"] = Answer(page.format("One", "h1", "h1").encode())
+    source = await crawler.add("page", f"{site.address}/docs/")
+    await crawler.run(source)
+    site.pages["/docs/"] = Answer(page.format("Two", "h1", "h1").encode())
+    assert figures(await crawler.run(source)) == (0, 1, 0, 0, 0)
+    site.pages["/docs/"] = Answer(page.format("Two", "h2", "h2").encode())
+    assert figures(await crawler.run(source)) == (0, 1, 0, 0, 0)
+    site.pages["/docs/"] = Answer(page.format("Two", "h2 class=x", "h2").encode())
+    assert figures(await crawler.run(source)) == (0, 0, 1, 0, 0)
+
+
+async def test_a_page_that_was_not_read_to_its_end_is_taken_again(crawler: Crawler, site: Site) -> None:
+    site.put("/docs/", "Salt is mined.")
+    source = await crawler.add("page", f"{site.address}/docs/")
+    await crawler.run(source)
+    await crawler.execute("UPDATE versions SET state = 'failed'")
+    site.pages["/docs/"] = Answer(site.pages["/docs/"].body.replace(b"<p>", b"<p class='x'>"))
+    assert figures(await crawler.run(source)) == (0, 1, 0, 0, 0)
+
+
+async def test_what_a_person_brought_back_is_no_reading_of_the_page(crawler: Crawler, site: Site) -> None:
+    site.put("/docs/", "Salt is mined.")
+    source = await crawler.add("page", f"{site.address}/docs/")
+    await crawler.run(source)
+    site.put("/docs/", "Salt is won from the sea.")
+    await crawler.run(source)
+    found = await list_documents(
+        crawler.context, crawler.actor, crawler.base, wanted=DocumentFilter(), page=PageRequest()
+    )
+    document = found.items[0].id
+    first = (await document_versions(crawler.context, crawler.actor, document))[-1]
+    await restore_version(crawler.context, crawler.actor, document, first.id)
+    await work_off(crawler.context, crawler.workshop)
+    site.pages["/docs/"] = Answer(site.pages["/docs/"].body.replace(b"<p>", b"<p class='x'>"))
+    assert figures(await crawler.run(source)) == (0, 0, 1, 0, 0)
+    versions = await document_versions(crawler.context, crawler.actor, document)
+    assert [each.number for each in versions if each.is_active] == [3]
+    person = versions[0].created_by
+    assert [(each.source_id, each.created_by) for each in versions] == [
+        (None, person), (source.id, source.name), (source.id, source.name)
+    ]  # fmt: skip
+    assert person not in ("", source.name)
 
 
 async def test_a_site_that_is_down_retires_nothing(crawler: Crawler, site: Site) -> None:
