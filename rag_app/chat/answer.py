@@ -15,7 +15,16 @@ from rag_app.chat.confidence import answerable
 from rag_app.chat.events import Cited, Event, Failed, Found, Searching, Token
 from rag_app.chat.extractive import Selected, candidates, select
 from rag_app.chat.progress import Progress, closable
-from rag_app.chat.queries import LookedUp, hops_left, look_further, look_up, next_queries, planned
+from rag_app.chat.queries import (
+    LookedUp,
+    asked_itself,
+    hops_left,
+    look_apart,
+    look_further,
+    look_up,
+    next_queries,
+    planned,
+)
 from rag_app.chat.refusal import says_not_found
 from rag_app.chat.relevance import passage_language, texts_to_embed
 from rag_app.chat.request import AnswerRequest, Complete, Engine
@@ -72,9 +81,15 @@ async def _events(run: Progress) -> AsyncGenerator[Event, None]:
             break
         yield Searching((*found.texts, *(query.text for query in more)))
         found = await look_further(run, found, more)
+    parts = await _answerable_parts(run, found)
+    itself = None if parts else asked_itself(run, found)
+    if itself is not None:
+        yield Searching((*found.texts, itself.text))
+        apart = await look_apart(run, itself)
+        parts = await _answerable_parts(run, apart)
+        found = apart if parts else found
     result = _fitted(run, found.pooled)
     yield Found(result.passages)
-    parts = await _answerable_parts(run, found)
     if not result.passages or not parts:
         run.trace.way = "refused"
         async for event in _say(run, phrases.phrase("not_found", run.language), abstained=True):
@@ -102,12 +117,16 @@ def _fitted(run: Progress, pooled: SearchResult) -> SearchResult:
 
 
 async def _answerable_parts(run: Progress, found: LookedUp) -> tuple[tuple[str, SearchResult], ...]:
-    """The parts that the passages are likely to answer; all of them count when a hop found more."""
+    """The parts that the passages are likely to answer; all of them count when a hop found more.
+
+    The highest probability so far is noted, beside the one that was wanted.
+    """
     default = SAY_NO_BELOW_WITH_MODEL if run.complete else SAY_NO_BELOW
     bar = default if run.request.minimum_evidence is None else run.request.minimum_evidence
-    likely = [await asyncio.to_thread(probability, query.text, result) for query, result in run.trace.searches]
-    run.trace.probability, run.trace.bar = max(likely, default=0.0), bar
-    if len(found.parts) < len(found.results) and run.trace.probability >= bar:
+    pairs = zip(found.texts, found.results, strict=True)
+    likely = [await asyncio.to_thread(probability, query, result) for query, result in pairs]
+    run.trace.probability, run.trace.bar = max([run.trace.probability or 0.0, *likely]), bar
+    if len(found.parts) < len(found.results) and max(likely) >= bar:
         return found.parts
     return tuple(part for part, value in zip(found.parts, likely, strict=False) if value >= bar)
 
@@ -189,7 +208,7 @@ async def _stream(
 async def _quoted(
     run: Progress, parts: tuple[tuple[str, SearchResult], ...], *, found: LookedUp, result: SearchResult
 ) -> AsyncGenerator[Event, None]:
-    """The sentences that answer best, quoted with their citations, and the line that no model is configured."""
+    """The sentences that answer best, quoted with their citations; once a conversation also that no model is there."""
     listed = CitationList(result.passages, question=parts[0][0])
     text = ""
     for each in await _chosen_of_parts(run, parts, result, several=len(found.parts) > 1):
@@ -203,8 +222,11 @@ async def _quoted(
         piece = f"{gap}{said} [{n}]\n\n{block}".rstrip() if said else f"{gap}{block}\n\n[{n}]"
         text += piece
         yield Token(piece)
-    closing = _open_parts(run, parts, found) + f"\n\n{phrases.notice(run.language)}"
-    yield Token(closing)
+    notice = phrases.notice(run.language)
+    told = any(turn.role == "assistant" and notice in turn.text for turn in run.request.history)
+    closing = _open_parts(run, parts, found) + ("" if told else f"\n\n{notice}")
+    if closing:
+        yield Token(closing)
     yield run.done(text + closing, listed.entries)
 
 

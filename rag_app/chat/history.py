@@ -79,12 +79,21 @@ class Turn:
 def needs_context(question: str, language: str = "") -> bool:
     """Whether a question leans on what was said before: a pronoun without its noun, an ellipsis, hardly a topic."""
     code = language or language_of(question)
-    words = [word.lower() for word in _WORD.findall(question)]
+    if len(content_terms(question, code)) <= 1 and not _names(question, code):
+        return bool(_WORD.search(question))
+    return points_back(question, code)
+
+
+def points_back(question: str, language: str = "") -> bool:
+    """Whether something in a question means what was said before: a pronoun without its noun, or an ellipsis.
+
+    A question that needs context only because it has hardly a topic ("How long is the warranty?") does not: asked in
+    a conversation about something else it is complete as it is.
+    """
+    code = language or language_of(question)
     topic = content_terms(question, code)
     if _ELLIPSIS.match(question) and len(topic) <= 5:
         return True
-    if len(topic) <= 1 and not _names(question, code):
-        return bool(words)
     leaning = _forms(_PRONOUNS, code) | _forms(_POSSESSIVES, code)
     short = len(topic) <= 3
     return any(

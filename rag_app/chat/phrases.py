@@ -95,5 +95,5 @@ def phrase(name: Phrase, language: str) -> str:
 
 
 def notice(language: str) -> str:
-    """The line under an extractive answer, as one Markdown quote that begins with NOTICE_MARK."""
+    """The line under a conversation's first quoted answer, as one Markdown quote that begins with NOTICE_MARK."""
     return f"> {NOTICE_MARK} {phrase('no_model', language)}"

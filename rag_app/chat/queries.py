@@ -6,7 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rag_app.chat.history import accepted_rewrite, needs_context, rewrite_locally, rewrite_request
+from rag_app.chat.facts import content_terms
+from rag_app.chat.history import accepted_rewrite, needs_context, points_back, rewrite_locally, rewrite_request
 from rag_app.chat.parts import accepted_parts, parts_of, split_request
 from rag_app.chat.pooling import pool
 from rag_app.chat.progress import Progress, short_answer
@@ -102,6 +103,27 @@ async def look_further(run: Progress, so_far: LookedUp, queries: Sequence[Query]
     """Search for more, and pool it with what was found before."""
     more = await look_up(run, queries)
     return _noted(run, (*so_far.queries, *more.queries), (*so_far.results, *more.results))
+
+
+def asked_itself(run: Progress, so_far: LookedUp) -> Query | None:
+    """The question as it was asked, when only what was made of it was searched and it can be understood alone.
+
+    A complete question after one about something else is taken for a follow-up when it is short. One with a pronoun
+    is not searched as it is: what is found for it would be about anything.
+    """
+    question = run.request.question
+    rewritten = [query for query in so_far.queries if query.why == "rewritten"]
+    if not rewritten or question in so_far.texts or not content_terms(question, run.language):
+        return None
+    return None if points_back(question, run.language) else Query(question)
+
+
+async def look_apart(run: Progress, query: Query) -> LookedUp:
+    """Search for one more question on its own; what was searched before stays noted."""
+    texts, searches = run.queries, run.trace.searches
+    found = await look_up(run, (query,))
+    run.queries, run.trace.searches = (*texts, *found.texts), [*searches, *run.trace.searches]
+    return found
 
 
 def hops_left(run: Progress, done: int) -> bool:

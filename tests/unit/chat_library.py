@@ -40,11 +40,12 @@ class Library:
     passages: tuple[Passage, ...]
     answerable: float = 0.9
     asked: list[str] = field(default_factory=list)
+    differing: dict[str, float] = field(default_factory=dict)  # probabilities of single questions
 
     async def search(self, question: str, limit: int) -> SearchResult:
         """As the product's search."""
         self.asked.append(question)
-        evidence = Evidence(answerable=self.answerable)
+        evidence = Evidence(answerable=self.differing.get(question, self.answerable))
         return SearchResult(self.passages[:limit], evidence, idf=dict.fromkeys(terms_of(question, "en"), 1.0))
 
 

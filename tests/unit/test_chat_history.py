@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag_app.chat.history import Turn, accepted_rewrite, needs_context, rewrite_locally, rewrite_request
+from rag_app.chat.history import Turn, accepted_rewrite, needs_context, points_back, rewrite_locally, rewrite_request
 
 PERMIT = (Turn("user", "How much does a Parking Permit cost?"), Turn("assistant", "It costs 25 euros [1]."))
 
@@ -39,6 +39,17 @@ def test_the_subject_is_carried_over(before: str, question: str, holds: str) -> 
 def test_a_question_that_stands_alone_is_left_alone(question: str) -> None:
     assert not needs_context(question)
     assert rewrite_locally(question, PERMIT) == question
+
+
+@pytest.mark.parametrize("question", ["How long is the warranty?", "Which year?"])
+def test_a_short_question_is_taken_for_a_follow_up_but_can_be_understood_alone(question: str) -> None:
+    assert needs_context(question)
+    assert not points_back(question)
+
+
+@pytest.mark.parametrize("question", ["Who was their leader?", "And in winter?", "Why?", "Where was she born?"])
+def test_a_pronoun_or_an_ellipsis_points_back(question: str) -> None:
+    assert points_back(question)
 
 
 def test_without_a_subject_nothing_is_made_up() -> None:

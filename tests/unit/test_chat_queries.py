@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_app.chat.answer import answer
+from rag_app.chat.history import Turn
 from rag_app.chat.listwise import ranking_request, scores_of
+from rag_app.chat.phrases import NOTICE_MARK
 from rag_app.chat.pooling import pool
 from rag_app.chat.queries import MOST_HOP_QUERIES, accepted_hops, hop_request
 from rag_app.chat.request import AnswerRequest, Engine
@@ -115,6 +117,49 @@ async def test_without_a_model_there_are_no_hops() -> None:
     library = Library((passage(OIL),))
     await events_of(AnswerRequest("When did the 1973 oil crisis begin?", hops=3), Engine(library.search))
     assert len(library.asked) == 1
+
+
+CEO = (Turn("user", "Who is the CEO of the company?"), Turn("assistant", "I could not find an answer."))
+WARRANTY = "The warranty of the pump lasts twenty-four months from the day of delivery."
+
+
+@pytest.mark.parametrize(
+    ("question", "alone", "says_no", "searched"),
+    [
+        ("How long is the warranty?", 0.9, False, ["rewritten", "asked"]),
+        ("How long is the warranty?", 0.1, True, ["rewritten", "asked"]),
+        ("How long does it last?", 0.9, True, ["rewritten"]),
+        ("And the warranty?", 0.9, True, ["rewritten"]),
+    ],
+)
+async def test_before_it_says_no_a_follow_up_is_searched_as_it_was_asked(
+    question: str, alone: float, says_no: bool, searched: list[str]
+) -> None:
+    library = Library((passage(WARRANTY),), answerable=0.01, differing={question: alone})
+    trace = AnswerTrace()
+    request = AnswerRequest(question, history=CEO)
+    events = [event async for event in answer(request, Engine(library.search), trace=trace)]
+    done = done_of(events)
+    assert done.abstained == says_no
+    assert ("twenty-four months" in done.answer) != says_no
+    assert [query.why for query, _ in trace.searches] == searched
+    assert len(done.queries) == len(searched) == len(library.asked)
+    assert trace.probability == pytest.approx(max(library.differing[question] if "asked" in searched else 0, 0.01))
+
+
+async def test_a_rewritten_question_that_is_answered_is_not_searched_again() -> None:
+    library = Library((passage(WARRANTY),), answerable=0.9)
+    await events_of(AnswerRequest("How long is the warranty?", history=CEO), Engine(library.search))
+    assert len(library.asked) == 1 and "CEO" in library.asked[0]
+
+
+async def test_that_no_model_is_configured_is_said_once_a_conversation() -> None:
+    library = Library((passage(OIL),))
+    first = done_of(await events_of(AnswerRequest("When did the 1973 oil crisis begin?"), Engine(library.search)))
+    history = (Turn("user", "When did the 1973 oil crisis begin?"), Turn("assistant", first.answer))
+    second = AnswerRequest("What was the price of oil in March 1974?", history=history, memory=False)
+    assert NOTICE_MARK in first.answer
+    assert NOTICE_MARK not in done_of(await events_of(second, Engine(library.search))).answer
 
 
 async def test_the_least_probability_can_be_set() -> None:
