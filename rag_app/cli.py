@@ -172,7 +172,7 @@ def ingest(
         bool, typer.Option("--password-stdin", help="read the password of encrypted files from stdin")
     ] = False,
 ) -> None:
-    """Add files, folders or addresses to a knowledge base."""
+    """Add files, folders or addresses to a knowledge base; what was added before gets a new version if it changed."""
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
 
     async def work(settings: Settings) -> None:
@@ -185,7 +185,7 @@ def ingest(
             for refused in batch.refused:
                 typer.echo(f"refused: {refused.name}: {refused.reason}", err=True)
             if not wait:
-                typer.echo(f"{len(batch.documents)} documents accepted into “{kb}”.")
+                typer.echo(batch.said(kb))
                 failed = bool(batch.refused)
             else:
                 failed = not await watch(context, actor, batch) or bool(batch.refused)
@@ -255,7 +255,7 @@ def ask(
         async with _context(settings) as context:
             actor = await _operator(context)
             bot_id = await _bot_id(context, actor, kb=kb, bot=bot)
-            started = await answers.ask(context, actor, bot_id, Question(question))
+            started = await answers.ask(context, actor, bot_id, Question(question, via="cli"))
             async for _, kind, data in answers.follow(context, actor, started.message_id):
                 if kind == "token" and not as_json:
                     typer.echo(data["text"], nl=False)
@@ -275,7 +275,12 @@ def reindex(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would take")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="show progress until the new index is in use")] = False,
 ) -> None:
-    """Search a knowledge base with another embedding model or passage size; the old index is kept for two weeks."""
+    """Search a knowledge base with another embedding model or passage size.
+
+    The new index takes over by itself once it is complete, with or without --wait; the console asks first. The old one
+    is kept for two weeks. The way back: “Go back to this one” under Settings of the knowledge base in the console, or
+    POST /api/v1/knowledge-bases/ID/indexes/ID/use.
+    """
 
     async def work(settings: Settings) -> None:
         from rag_app.services.index_estimate import estimate_index

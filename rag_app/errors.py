@@ -57,6 +57,12 @@ class Conflict(RagError):
     code = "conflict"
 
 
+class SameName(RagError):
+    """A document of this name is there already, with another content."""
+
+    code = "same_name"
+
+
 class Busy(RagError):
     """Something of the same kind is still under way; wait for it or stop it."""
 

@@ -13,7 +13,7 @@ from rag_app.telemetry import log, request_scope
 
 LARGEST_BODY = 1024 * 1024
 # These read their bodies in pieces and keep their own, larger limits.
-_LARGE_BODIES = re.compile(r"/api/v1/knowledge-bases/[^/]+/documents/?")
+_LARGE_BODIES = re.compile(r"/api/v1/(knowledge-bases/[^/]+/documents|documents/[^/]+/versions)/?")
 # Doors of the framework that nothing of ours uses.
 _CLOSED = re.compile(r"/(_upload|_all_routes|_health|ping|auth-codespace)(/.*)?", re.IGNORECASE)
 _EVENTS = "/_event"

@@ -27,6 +27,7 @@ _MORE: dict[str, tuple[int, ...]] = {
     "PATCH /api/v1/knowledge-bases/{knowledge_base_id}": (409,),
     "POST /api/v1/knowledge-bases/{knowledge_base_id}/documents": (415, 507),
     "GET /api/v1/documents/{document_id}/text": (409, 410),
+    "POST /api/v1/documents/{document_id}/versions": (409, 415, 507),
     "GET /api/v1/documents/{document_id}/versions/{from_version}/diff/{to_version}": (409, 410),
     "POST /api/v1/documents/{document_id}/versions/{version_id}/restore": (410,),
     "POST /api/v1/documents/{document_id}/edits": (410, 507),

@@ -28,6 +28,7 @@ from rag_app.services.permissions import Actor
 router = APIRouter(tags=["documents"], route_class=IdempotentRoute)
 LARGEST_JSON = 50_000_000
 FILE_FIELDS = ("files", "files[]", "file")
+OF_ONE_FILE = ("external_id", "path", "title")
 
 
 class TextIn(Shape):
@@ -180,7 +181,9 @@ _BODY: dict[str, Any] = {
                     "properties": {
                         "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
                         "external_id": {"type": "string", "description": "of the next file"},
+                        "path": {"type": "string", "description": "of the next file, in place of an external_id"},
                         "title": {"type": "string", "description": "of the next file"},
+                        "same_name": {"type": "string", "enum": ["keep", "ask"], "description": "for the files after"},
                         "metadata": {"type": "string", "description": "a JSON object, for the files after it"},
                     },
                 }
@@ -239,13 +242,13 @@ async def _add_files(context: Context, actor: Actor, knowledge_base_id: UUID, re
     try:
         async for part in reader.parts():
             if part.content is None:
-                labels |= _label(part)
+                labels |= form_label(part)
                 continue
             if part.name not in FILE_FIELDS:
                 raise InvalidInput(f"Unknown form field “{part.name[:50]}”: send files as `files`.", field="files")
-            results.append(await intake.add_file(context, actor, knowledge_base_id, _incoming(part, labels)))
-            labels.pop("external_id", None)
-            labels.pop("title", None)
+            results.append(await intake.add_file(context, actor, knowledge_base_id, incoming_file(part, labels)))
+            for name in OF_ONE_FILE:
+                labels.pop(name, None)
     except (InvalidInput, TooLarge) as problem:
         if results:  # what was taken in before the fault stays, so the caller must hear of it
             problem.details["items"] = _shown(results)
@@ -259,9 +262,12 @@ def _shown(results: list[Accepted]) -> list[Any]:
     return [AcceptedView.model_validate(each).model_dump(mode="json") for each in results]
 
 
-def _label(part: Part) -> dict[str, Any]:
-    if part.name in ("external_id", "title"):
+def form_label(part: Part) -> dict[str, Any]:
+    """What a field of the form says of the files after it. Raises InvalidInput."""
+    if part.name in OF_ONE_FILE:
         return {part.name: part.value}
+    if part.name == "same_name" and part.value in ("keep", "ask"):
+        return {"asks_same_name": part.value == "ask"}
     if part.name == "metadata":
         try:
             return MetadataIn(metadata=json.loads(part.value)).model_dump()
@@ -270,7 +276,9 @@ def _label(part: Part) -> dict[str, Any]:
     raise InvalidInput(f"Unknown form field “{part.name[:50]}”.", field=part.name[:50])
 
 
-def _incoming(part: Part, labels: dict[str, Any]) -> IncomingFile:
+def incoming_file(part: Part, labels: dict[str, Any]) -> IncomingFile:
+    """A file of the form with what was said of it."""
+
     async def chunks() -> AsyncIterator[bytes]:
         if part.content is not None:
             async for chunk in part.content:

@@ -33,6 +33,7 @@ STATUS: dict[str, int] = {
     "method_not_allowed": 405,
     "conflict": 409,
     "busy": 409,
+    "same_name": 409,
     "version_gone": 410,
     "stream_expired": 410,
     "stopped": 409,

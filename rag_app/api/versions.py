@@ -1,19 +1,41 @@
-"""The history of a document over REST: its versions, what changed between two, an older one brought back."""
+"""The history of a document over REST: its versions, a file as a new one, what changed, an older one brought back."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from rag_app.api.dependencies import ActorDep, ContextDep
-from rag_app.api.documents import DocumentView, ProblemView
+from rag_app.api.documents import FILE_FIELDS, AcceptedView, DocumentView, ProblemView, form_label, incoming_file
 from rag_app.api.idempotency import IdempotentRoute
+from rag_app.api.multipart import MultipartReader
 from rag_app.api.shapes import Listing, View, whole_listing
+from rag_app.errors import InvalidInput, RagError, UnsupportedType
 from rag_app.services import versions
+from rag_app.services.acceptance import Accepted
+from rag_app.services.new_versions import add_version
 from rag_app.services.versions import VersionCard, VersionDiff
 
 router = APIRouter(tags=["documents"], route_class=IdempotentRoute)
+_FILE: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "title": {"type": "string", "description": "before the file; otherwise as an upload"},
+                        "metadata": {"type": "string", "description": "a JSON object, before the file"},
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 class VersionView(View):
@@ -93,6 +115,32 @@ def shown_diff(found: VersionDiff) -> DiffView:
 async def history(context: ContextDep, actor: ActorDep, document_id: UUID) -> Listing[VersionView]:
     """The versions that are kept, newest first."""
     return whole_listing(await versions.document_versions(context, actor, document_id), shown_version)
+
+
+@router.post("/documents/{document_id}/versions", status_code=202, openapi_extra=_FILE)
+async def add(context: ContextDep, actor: ActorDep, document_id: UUID, request: Request) -> AcceptedView:
+    """Take one file as a new version of the document. Answers when it is committed, before any reading."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.split(";", 1)[0].strip().lower() != "multipart/form-data":
+        raise UnsupportedType("Content-Type: expected multipart/form-data")
+    reader = MultipartReader(request.stream(), content_type)
+    labels: dict[str, Any] = {}
+    taken: Accepted | None = None
+    try:
+        async for part in reader.parts():
+            if part.content is None and taken is None:
+                labels |= form_label(part)
+            elif part.name not in FILE_FIELDS or taken is not None:
+                raise InvalidInput("file: one file is expected, at the end of the form", field="file")
+            else:
+                taken = await add_version(context, actor, document_id, incoming_file(part, labels))
+    except RagError as problem:
+        if taken is not None:  # it stays, so the caller must hear of it
+            problem.details["item"] = AcceptedView.model_validate(taken).model_dump(mode="json")
+        raise
+    if taken is None:
+        raise InvalidInput("file: one file is expected", field="file")
+    return AcceptedView.model_validate(taken)
 
 
 @router.get("/documents/{document_id}/versions/{from_version}/diff/{to_version}")

@@ -15,7 +15,7 @@ from rag_app.database.columns import now
 from rag_app.database.files import StoredFile
 from rag_app.database.knowledge import Document, Version
 from rag_app.database.work import Task
-from rag_app.errors import Conflict
+from rag_app.errors import Conflict, NotFound
 from rag_app.services.context import Context
 from rag_app.services.labels import LONGEST_TITLE
 from rag_app.services.new_documents import Content, Owner, Written, write_new
@@ -42,10 +42,21 @@ _BY_CONTENT = text(
     "WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND d.deleted_at IS NULL "
     "ORDER BY d.created_at LIMIT 1 FOR UPDATE OF d"
 )
+_BY_ID = text(
+    "SELECT d.id, d.kind, v.sha256, v.state, v.number, v.id AS version_id FROM documents d "
+    "JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.latest_version_id "
+    "WHERE d.knowledge_base_id = :kb AND d.id = :id AND d.deleted_at IS NULL FOR UPDATE OF d"
+)
+_ADOPTED = text(
+    "UPDATE documents SET external_id = :external_id WHERE knowledge_base_id = :kb AND id = (SELECT d.id "
+    "FROM versions v JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id "
+    "WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND v.filename = :filename AND d.deleted_at IS NULL "
+    "AND d.kind = 'file' AND d.external_id IS NULL ORDER BY d.created_at LIMIT 1)"
+)
 _LOCK_IDENTITIES = text("SELECT pg_advisory_xact_lock(lock) FROM unnest(CAST(:locks AS bigint[])) AS lock")
 _LOCK_KNOWN = text(
     "SELECT d.id FROM documents d WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL "
-    "AND (d.external_id = ANY(:external_ids) OR d.id IN (SELECT v.document_id FROM versions v "
+    "AND (d.external_id = ANY(:external_ids) OR d.id = ANY(:ids) OR d.id IN (SELECT v.document_id FROM versions v "
     "WHERE v.knowledge_base_id = :kb AND v.sha256 = ANY(:hashes))) ORDER BY d.id FOR UPDATE"
 )
 _KNOWN_IDENTITIES = text(
@@ -134,8 +145,13 @@ async def add_fetched(
 async def accept(
     session: AsyncSession, actor: Owner, knowledge_base_id: UUID, content: Content
 ) -> tuple[Accepted, UUID | None]:
-    """Write document, version and task; the id of the version if there is something to do."""
+    """Write document, version and task; the id of the version if there is something to do.
+
+    Raises NotFound when the document whose version it was to be has been deleted meanwhile.
+    """
     known = await _find_known(session, knowledge_base_id, content)
+    if known is None and content.document_id is not None:
+        raise NotFound("The document has been deleted meanwhile.")
     if known is not None and (known["kind"] == ARCHIVE) != (content.kind == ARCHIVE):
         refusal = Refusal(Conflict.code, _OTHER_KIND)
         return Accepted(None, content.external_id, content.title, error=refusal), None
@@ -145,8 +161,7 @@ async def accept(
         return await _as_duplicate(session, known, content)
     if known is not None and known["state"] in ("queued", "working") and content.sha256 is None:
         return await _as_duplicate(session, known, content)
-    number = known["number"] + 1 if known is not None else 1
-    document_id = known["id"] if known is not None else None
+    number, document_id = (known["number"] + 1, known["id"]) if known is not None else (1, None)
     document = await _document(session, actor, knowledge_base_id, content, document_id)
     version = Version(
         knowledge_base_id=knowledge_base_id,
@@ -186,9 +201,9 @@ async def accept_all(
     seen = await _known_identities(session, knowledge_base_id, contents)
     places: list[int] = []
     for place, content in enumerate(contents):
-        identity = content.external_id or content.sha256
-        if identity is not None and identity not in seen:
-            seen.add(identity)
+        identities = _identities(content)
+        if identities and seen.isdisjoint(identities):
+            seen |= identities
             places.append(place)
     written = await write_new(session, actor, knowledge_base_id, [contents[place] for place in places])
     new = dict(zip(places, written, strict=True))
@@ -203,11 +218,17 @@ def _as_new(content: Content, written: Written) -> tuple[Accepted, UUID | None]:
     return accepted, written.version_id
 
 
+def _identities(content: Content) -> set[str | bytes]:
+    """What a content is known by: its external id or else its bytes, or both."""
+    by_bytes = content.sha256 if content.adopts or not content.external_id else None
+    return {each for each in (content.external_id, by_bytes) if each}
+
+
 async def _known_identities(
     session: AsyncSession, knowledge_base_id: UUID, contents: Sequence[Content]
 ) -> set[str | bytes]:
     external_ids = [each.external_id for each in contents if each.external_id]
-    hashes = [each.sha256 for each in contents if each.sha256 and not each.external_id]
+    hashes = [each.sha256 for each in contents if each.sha256 in _identities(each)]
     asked = {"kb": knowledge_base_id, "external_ids": external_ids, "hashes": hashes}
     found = await session.execute(_KNOWN_IDENTITIES, asked)
     return {row.external_id if row.sha256 is None else bytes(row.sha256) for row in found}
@@ -242,19 +263,30 @@ async def lock_identities(session: AsyncSession, knowledge_base_id: UUID, conten
     """Keep two equal uploads from both being new. All locks in one order, so that no two requests wait in a ring."""
     locks = set()
     for content in contents:
-        identity = content.external_id.encode() if content.external_id else content.sha256 or b""
-        digest = hashlib.sha256(knowledge_base_id.bytes + identity).digest()
-        locks.add(int.from_bytes(digest[:8], signed=True))
+        for identity in _identities(content) or {b""}:
+            said = identity.encode() if isinstance(identity, str) else identity
+            digest = hashlib.sha256(knowledge_base_id.bytes + said).digest()
+            locks.add(int.from_bytes(digest[:8], signed=True))
     await session.execute(_LOCK_IDENTITIES, {"locks": sorted(locks)})
     external_ids = [each.external_id for each in contents if each.external_id]
-    hashes = [each.sha256 for each in contents if each.sha256 and not each.external_id]
-    await session.execute(_LOCK_KNOWN, {"kb": knowledge_base_id, "external_ids": external_ids, "hashes": hashes})
+    hashes = [each.sha256 for each in contents if each.sha256 in _identities(each)]
+    ids = [each.document_id for each in contents if each.document_id]
+    known = {"external_ids": external_ids, "hashes": hashes, "ids": ids}
+    await session.execute(_LOCK_KNOWN, {"kb": knowledge_base_id, **known})
 
 
 async def _find_known(session: AsyncSession, knowledge_base_id: UUID, content: Content) -> Any:
     """The document that this content belongs to."""
-    if content.external_id:
-        found = await session.execute(_BY_EXTERNAL_ID, {"kb": knowledge_base_id, "external_id": content.external_id})
+    if content.document_id:
+        found = await session.execute(_BY_ID, {"kb": knowledge_base_id, "id": content.document_id})
+    elif content.external_id:
+        wanted = {"kb": knowledge_base_id, "external_id": content.external_id}
+        found = await session.execute(_BY_EXTERNAL_ID, wanted)
+        known = found.mappings().one_or_none()
+        if known is not None or not content.adopts:
+            return known
+        await session.execute(_ADOPTED, {**wanted, "sha256": content.sha256, "filename": content.filename})
+        found = await session.execute(_BY_EXTERNAL_ID, wanted)
     else:
         found = await session.execute(_BY_CONTENT, {"kb": knowledge_base_id, "sha256": content.sha256})
     return found.mappings().one_or_none()

@@ -1,6 +1,7 @@
 """Adds many sources at once for the command line: files, folders, addresses; and watches them to their end."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ class Batch:
 
     documents: list[UUID] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    unchanged: int = 0
 
     def note(self, name: str, accepted: Accepted) -> None:
         """Sort one item in."""
@@ -46,6 +48,12 @@ class Batch:
             self.refused.append(Refused(name, accepted.error.message))
         elif accepted.id and accepted.id not in self.documents:
             self.documents.append(accepted.id)
+            self.unchanged += accepted.duplicate
+
+    def said(self, name: str) -> str:
+        """What became of it, in a sentence."""
+        unchanged = f", {self.unchanged} of them unchanged" if self.unchanged else ""
+        return f"{len(self.documents)} documents accepted into “{name}”{unchanged}."
 
 
 async def add_sources(
@@ -53,7 +61,8 @@ async def add_sources(
 ) -> Batch:
     """Add files, folders (files of supported kinds in them) and addresses to the knowledge base of this name.
 
-    The password is tried on each file that asks for one.
+    A file is known by its path from the folder that was given, so that adding the folder again makes a new version of
+    what has changed and leaves the rest alone. The password is tried on each file that asks for one.
     """
     if password is not None:
         check_password(password)
@@ -69,13 +78,24 @@ async def add_sources(
             batch.note(source, accepted)
             continue
         for path in _files(Path(source)):
-            file = IncomingFile(path.name, _chunks(path), password=password)
+            known_as = path_of(path, Path(source))
+            file = IncomingFile(path.name, _chunks(path), password=password, path=known_as)
             batch.note(str(path), await add_file(context, actor, base.id, file))
     return batch
 
 
 def _is_address(source: str) -> bool:
     return source.startswith(("http://", "https://"))
+
+
+def path_of(file: Path, given: Path) -> str:
+    """By which path a file is known: from the folder that was given, or else its own folder, and with its name.
+
+    So two folders, or two files of one name, do not become versions of each other.
+    """
+    whole = Path(os.path.abspath(given))  # a link keeps its own name
+    inside = file.relative_to(given).parts if file != given else ()
+    return "/".join([*([whole.parent.name] if not inside else []), whole.name, *inside]).lstrip("/")
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import RowMapping, text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
 from rag_app.database.files import StoredFile
 from rag_app.egress import Rules, parse_url, refuse_private_literal
-from rag_app.errors import EmptyFile, InvalidInput, RagError, StorageFull
+from rag_app.errors import EmptyFile, InvalidInput, RagError, SameName, StorageFull
 from rag_app.ingestion.formats import ARCHIVES, sniff
 from rag_app.services.acceptance import (
     ARCHIVE,
@@ -34,6 +37,19 @@ MOST_TEXTS = 1000
 MOST_ADDRESSES = 1000
 TEXTS_PER_JOB = 250
 BYTES_PER_JOB = 2_000_000  # a job of long texts holds fewer
+# What an archive was unpacked into, and what a source brings, get their versions from there.
+_SAME_NAME = text(
+    """
+SELECT d.id, d.title FROM versions v
+JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id
+WHERE v.knowledge_base_id = :kb AND v.filename = :filename AND d.kind = 'file' AND d.deleted_at IS NULL
+  AND d.parent_id IS NULL AND NOT EXISTS (SELECT FROM source_pages p WHERE p.knowledge_base_id = :kb
+  AND p.document_id = d.id) AND NOT EXISTS (SELECT FROM versions s JOIN documents e
+  ON e.knowledge_base_id = s.knowledge_base_id AND e.latest_version_id = s.id
+  WHERE s.knowledge_base_id = :kb AND s.sha256 = :sha256 AND e.deleted_at IS NULL)
+ORDER BY d.created_at DESC LIMIT 1
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +63,8 @@ class IncomingFile:
     title: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     password: str | None = field(default=None, repr=False)  # used if the file asks for one
+    path: str | None = None  # where it lay, in place of an external id; the same file without one is this document
+    asks_same_name: bool = False  # refused if a file of this name is there with other bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +85,22 @@ async def add_file(context: Context, actor: Actor, knowledge_base_id: UUID, file
     permit(actor, "document.add")
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
-    name = base_name(file.filename)
     try:
-        check_labels(file.external_id, file.title, file.metadata)
-        limit = context.settings.max_upload_mb * 1_000_000
-        stored = await context.files.put(actor.workspace_id, file.stream, limit=limit)
-        if stored.byte_count == 0:
-            raise EmptyFile
-        is_archive = sniff(name, file.media_type or None, stored.head) in ARCHIVES
+        content = await stored_content(context, actor, file)
     except RagError as problem:
         if isinstance(problem, StorageFull):
             raise
         log.info("document_refused", code=problem.code)
-        return Accepted(None, file.external_id, file.title or name, error=Refusal(problem.code, problem.message))
-    content = _content_of_file(file, name, stored)
-    if is_archive:  # known by its name, so that uploading it again updates what was in it
-        content = replace(content, kind=ARCHIVE, external_id=file.external_id or name[:LONGEST_EXTERNAL_ID])
+        title = file.title or base_name(file.filename)
+        return Accepted(None, file.external_id or file.path, title, error=Refusal(problem.code, problem.message))
+    if content.kind == ARCHIVE and not content.external_id:
+        # Known by its name, so that uploading it again updates what was in it.
+        content = replace(content, external_id=content.filename[:LONGEST_EXTERNAL_ID])
     async with context.transaction() as session:
         await lock_identities(session, knowledge_base_id, [content])
+        if file.asks_same_name and (other := await _same_name(session, knowledge_base_id, content)):
+            refusal = Refusal(SameName.code, f"“{content.filename}” is there already, with another content.")
+            return Accepted(other["id"], content.external_id, other["title"], error=refusal)
         [(accepted, version_id)] = await accept_all(session, actor, knowledge_base_id, [content])
         if version_id:
             if file.password is not None:
@@ -92,6 +108,29 @@ async def add_file(context: Context, actor: Actor, knowledge_base_id: UUID, file
                 await keep_password(session, context.keys, file.password, **ids)
             await defer_reading(context, session, knowledge_base_id, [version_id], PRIORITY_FILE)
     return accepted
+
+
+async def stored_content(context: Context, actor: Actor, file: IncomingFile) -> Content:
+    """Store a file and say what it brings in. Raises what is wrong with its labels or with the file itself."""
+    name = base_name(file.filename)
+    if file.path is not None and file.external_id is not None:
+        raise InvalidInput("A file has either a path or an external_id.")
+    check_labels(file.path if file.external_id is None else file.external_id, file.title, file.metadata)
+    limit = context.settings.max_upload_mb * 1_000_000
+    stored = await context.files.put(actor.workspace_id, file.stream, limit=limit)
+    if stored.byte_count == 0:
+        raise EmptyFile
+    is_archive = sniff(name, file.media_type or None, stored.head) in ARCHIVES
+    content = _content_of_file(file, name, stored)
+    return replace(content, kind=ARCHIVE, adopts=False) if is_archive else content
+
+
+async def _same_name(session: AsyncSession, knowledge_base_id: UUID, content: Content) -> RowMapping | None:
+    """The file of this name that is there with other bytes; None if these bytes are there too."""
+    if content.kind == ARCHIVE or content.external_id:
+        return None
+    wanted = {"kb": knowledge_base_id, "filename": content.filename, "sha256": content.sha256}
+    return (await session.execute(_SAME_NAME, wanted)).mappings().one_or_none()
 
 
 def _content_of_file(file: IncomingFile, name: str, stored: StoredFile) -> Content:
@@ -103,8 +142,9 @@ def _content_of_file(file: IncomingFile, name: str, stored: StoredFile) -> Conte
         sha256=stored.sha256,
         byte_count=stored.byte_count,
         original_key=stored.key,
-        external_id=file.external_id,
+        external_id=file.external_id or file.path,
         metadata=file.metadata,
+        adopts=file.path is not None,
     )
 
 

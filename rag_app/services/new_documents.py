@@ -39,6 +39,8 @@ class Content:
     external_id: str | None = None
     url: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    document_id: UUID | None = None  # it is a new version of this document, whatever its external id
+    adopts: bool = False  # a file with the same bytes and no external id is this document
 
 
 @dataclass(frozen=True, slots=True)

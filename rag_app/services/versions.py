@@ -24,9 +24,9 @@ MOST_SHOWN = 200
 
 _VERSIONS = text(
     """
-SELECT v.id, v.number, v.state, v.id = d.active_version_id AS is_active, v.filename, v.byte_count AS bytes,
-       v.passage_count AS passages, v.page_count AS pages, v.language, v.error_code, v.error_message, v.created_at,
-       v.ready_at,
+SELECT v.id, v.number, v.state, v.id IS NOT DISTINCT FROM d.active_version_id AS is_active, v.filename,
+       v.byte_count AS bytes, v.passage_count AS passages, v.page_count AS pages, v.language, v.error_code,
+       v.error_message, v.created_at, v.ready_at,
        CASE WHEN v.source_id IS NULL THEN coalesce(nullif(u.name, ''), u.email, '') ELSE coalesce(o.name, '') END
        AS created_by, v.source_id, v.text IS NOT NULL AS has_text,
        r.number AS restored_from, v.restored_from IS NOT NULL AS is_restored

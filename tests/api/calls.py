@@ -79,6 +79,7 @@ TABLE: dict[str, Call] = {
     "GET /documents/{document_id}/text": Call("document.read", names=(DOC,)),
     "GET /documents/{document_id}/original": Call("document.read", names=(DOC,)),
     "GET /documents/{document_id}/versions": Call("document.read", names=(DOC,)),
+    "POST /documents/{document_id}/versions": Call("document.add", files=True, names=(DOC,)),
     "GET /documents/{document_id}/versions/{from_version}/diff/{to_version}": Call(
         "document.read", names=(DOC, "from_version", "to_version")
     ),
