@@ -46,13 +46,14 @@ class Composer(_Own):
 
 
 class Thread(_Own):
-    """A scrolling area that stays at its end while text arrives."""
+    """A scrolling area that stays at its end while text arrives; another `sent` brings the end into view."""
 
     library = "$/public/ui/thread.jsx"
     tag = "Thread"
 
     label: rx.Var[str]
     follow: rx.Var[str]
+    sent: rx.Var[int]
 
 
 class Dialog(_Own):
@@ -86,6 +87,19 @@ class Uploader(_Own):
 
     library = "$/public/ui/uploader.jsx"
     tag = "Uploader"
+
+    url: rx.Var[str]
+    max_mb: rx.Var[int]
+    accept: rx.Var[str]
+    formats: rx.Var[str]
+    triggers = {"on_added": passthrough_event_spec(int)}
+
+
+class VersionUploader(_Own):
+    """Takes one file as a new version of a document."""
+
+    library = "$/public/ui/uploader.jsx"
+    tag = "VersionUploader"
 
     url: rx.Var[str]
     max_mb: rx.Var[int]

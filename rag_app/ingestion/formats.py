@@ -159,7 +159,7 @@ _TEXT_FORMATS = frozenset(
     [Format.HTML, Format.MARKDOWN, Format.TEXT, Format.CSV, Format.TSV, Format.RST, Format.ASCIIDOC, Format.LATEX,
      Format.JSON, Format.JSONL, Format.XML, Format.CAPTIONS]
 )  # fmt: skip
-_ALL_LABELS = ", ".join(row.label for row in SUPPORTED)
+FORMAT_NAMES = ", ".join(row.label for row in SUPPORTED)
 
 
 def sniff(filename: str, media_type: str | None, head: bytes) -> Format:
@@ -183,7 +183,7 @@ def sniff(filename: str, media_type: str | None, head: bytes) -> Format:
         return named
     extension = PurePath(filename).suffix.lower()
     if extension and (media_type is None or _clean(media_type) not in _BY_MEDIA_TYPE):
-        raise UnsupportedType(f"Files ending in “{extension[:20]}” cannot be read yet. Supported: {_ALL_LABELS}.")
+        raise UnsupportedType(f"Files ending in “{extension[:20]}” cannot be read yet.")
     return Format.TEXT
 
 
@@ -267,7 +267,7 @@ def _is_binary(head: bytes) -> bool:
 
 def _refusal(what: str, named: Format | None, filename: str) -> UnsupportedType | MislabelledFile:
     if named is None:
-        return UnsupportedType(f"This is {what}, which cannot be read yet. Supported: {_ALL_LABELS}.")
+        return UnsupportedType(f"This is {what}, which cannot be read yet.")
     return MislabelledFile(f"“{_short(filename)}” is named like {_LABELS[named]}, but its content is {what}.")
 
 

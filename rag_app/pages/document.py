@@ -5,12 +5,13 @@ import reflex as rx
 from rag_app.components.browser import Tabs, Ticker
 from rag_app.components.furniture import badge, box, empty, icon, link_button, page_head, problem, skeleton, tab
 from rag_app.pages.document_edits import edit_forms, edit_marks, note_origin_box, passage_actions
-from rag_app.pages.document_history import history_tab
+from rag_app.pages.document_history import history_tab, version_uploader
 from rag_app.pages.document_remarks import members, remarks
 from rag_app.pages.frame import Page, framed
 from rag_app.state.document import DocumentState
 from rag_app.state.edits import EditsState
 from rag_app.state.history import HistoryState
+from rag_app.state.renewal import RenewalState
 from rag_app.state.rows import CutRow, ReadBlock
 
 
@@ -104,6 +105,7 @@ def content() -> rx.Component:
                 link_button(icon("file_down"), "Original", href=DocumentState.original_url, target="_blank"),
                 rx.fragment(),
             ),
+            rx.cond(DocumentState.tab == "history", rx.fragment(), version_uploader()),
             text=rx.el.span(DocumentState.facts, class_name="num"),
         ),
         rx.el.a(
@@ -129,7 +131,7 @@ def content() -> rx.Component:
             ),
             rx.cond(DocumentState.missing == "", skeleton(8), rx.fragment()),
         ),
-        rx.cond(row.busy | row.asks_password, Ticker.create(every=1500, on_tick=DocumentState.refresh), rx.fragment()),
+        Ticker.create(every=rx.cond(row.busy | row.asks_password, 1500, 8000), on_tick=RenewalState.look),
         here="knowledge",
     )
 

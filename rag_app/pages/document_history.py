@@ -2,11 +2,14 @@
 
 import reflex as rx
 
-from rag_app.components.browser import Age, Ticker
+from rag_app.components.browser import Age, Ticker, VersionUploader
 from rag_app.components.furniture import badge, box, button, empty, problem, skeleton
+from rag_app.ingestion.formats import ENDINGS
 from rag_app.pages.differences import differences_dialog
 from rag_app.state.change_rows import VersionRow
+from rag_app.state.document import DocumentState
 from rag_app.state.history import HistoryState
+from rag_app.state.renewal import RenewalState
 
 
 def _version(row: VersionRow) -> rx.Component:
@@ -42,11 +45,26 @@ def _version(row: VersionRow) -> rx.Component:
     )
 
 
+def version_uploader() -> rx.Component:
+    """Takes a file as a new version, if the document came as one."""
+    return rx.cond(
+        DocumentState.may_edit & (DocumentState.versions_url != ""),
+        VersionUploader.create(
+            url=DocumentState.versions_url,
+            max_mb=DocumentState.max_mb,
+            accept=",".join(ENDINGS),
+            on_added=lambda _row: RenewalState.taken,
+        ),
+        rx.fragment(),
+    )
+
+
 def history_tab() -> rx.Component:
     """The versions that are kept, newest first."""
     state = HistoryState
     return rx.el.div(
         problem(state.problem),
+        version_uploader(),
         rx.cond(
             state.undo_id != "",
             box(

@@ -22,7 +22,7 @@ from rag_app.components.furniture import (
     text_area,
     text_input,
 )
-from rag_app.ingestion.formats import ENDINGS
+from rag_app.ingestion.formats import ENDINGS, FORMAT_NAMES
 from rag_app.pages.frame import Page, framed
 from rag_app.pages.knowledge_settings import settings_tab
 from rag_app.pages.notes import conflicts_tab, notes_tab
@@ -177,6 +177,7 @@ def _adding() -> rx.Component:
                 url=DocumentsState.upload_url,
                 max_mb=DocumentsState.max_mb,
                 accept=",".join(ENDINGS),
+                formats=FORMAT_NAMES,
                 on_added=lambda _row: DocumentsState.refresh.throttle(500),
                 key=DocumentsState.kb_id,
             ),

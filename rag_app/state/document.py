@@ -52,6 +52,9 @@ class DocumentState(SessionState):
     remarks: list[str] = []
     members: list[DocumentRow] = []
     archive_id: str = ""
+    versions_url: str = ""
+    max_mb: int = 100
+    _version: str = ""
 
     @rx.event
     async def load(self) -> None:
@@ -61,19 +64,22 @@ class DocumentState(SessionState):
         self.tab = asked if asked in TABS else TABS[0]
         await self._read()
 
-    @rx.event
-    async def refresh(self) -> None:
-        """Read again while the document is on its way."""
-        if (self.row.busy or self.row.asks_password) and self._segment(0) == "documents":
-            await self._read()
+    async def _is_outdated(self) -> bool:
+        """True while the document is on its way, and once another version than the one shown is in use."""
+        if self.row.busy or self.row.asks_password:
+            return True
+        card = await get_document(surroundings(), await self._actor(), self._segment_id(1))
+        return str(card.version_id) != self._version or card.update is not None
 
     async def _read(self) -> None:
         async with self._trying("missing"):
             actor, context, document_id = await self._recognise(), surroundings(), self._segment_id(1)
             card = await get_document(context, actor, document_id)
-            self.row = document_row(card)
+            self.row, self._version = document_row(card), str(card.version_id)
             self.kb_id, self.kb_name = str(card.knowledge_base_id), card.knowledge_base_name
             self.original_url = f"/api/v1/documents/{document_id}/original" if card.has_original else ""
+            self.versions_url = f"/api/v1/documents/{document_id}/versions" if card.kind == "file" else ""
+            self.max_mb = context.settings.max_upload_mb
             facts = [self.row.filename, self.row.size, f"language: {card.language}" if card.language else ""]
             facts.append(counted(card.pages, "page") if card.pages else "")
             facts.append(counted(card.passages, "passage") if card.status == "ready" else "")
@@ -119,7 +125,7 @@ class DocumentState(SessionState):
 
     @rx.event
     async def reread(self) -> None:
-        """Read the passages again after somebody edited them."""
+        """Read again after something of it changed."""
         if self.loaded and self._segment(0) == "documents":
             await self._read()
 

@@ -37,6 +37,14 @@ class EditsState(SessionState):
         async with self._trying("problem"):
             await self._read()
 
+    @rx.event
+    async def refresh(self) -> None:
+        """Read the marks again after another version came into use."""
+        if self._segment(0) != "documents":
+            return
+        async with self._trying("problem"):
+            await self._read()
+
     async def _read(self) -> None:
         context, actor, document_id = surroundings(), await self._actor(), self._segment_id(1)
         card = await get_document(context, actor, document_id)
@@ -59,24 +67,28 @@ class EditsState(SessionState):
         return DocumentState.reread
 
     @rx.event
-    async def open_form(self, form: str, passage_id: str) -> None:
+    async def open_form(self, form: str, passage_id: str) -> Any:
         """Ask what of a passage to hide, or what it should say."""
+        self.form = ""
         async with self._trying():
             passage = await self._passage(passage_id)
             self.form, self.form_passage = (form if form in ("hide", "correct") else ""), passage_id
             self.form_text, self.form_problem = passage.text[:LONGEST_PASSAGE], ""
+        return None if self.form else [DocumentState.reread, EditsState.refresh]
 
     @rx.event
     def close_form(self) -> None:
         """Never mind."""
         self.form = ""
 
-    async def _passage(self, passage_id: str) -> StoredPassage:
+    async def _passage(self, passage_id: str, text: str = "") -> StoredPassage:
+        """The passage, or the one of the same text that took its place. Raises NotFound."""
         wanted = as_id(passage_id)
         stored = await document_passages(surroundings(), await self._actor(), self._segment_id(1))
-        found = next((each for each in stored if each.id == wanted), None)
+        same = [each for each in stored if text and each.text == text]
+        found = next((each for each in stored if each.id == wanted), same[0] if len(same) == 1 else None)
         if found is None:
-            raise NotFound("This passage was cut anew meanwhile; look at it again.")
+            raise NotFound("This passage has changed meanwhile; the page shows the document as it is now.")
         return found
 
     @rx.event
@@ -84,7 +96,7 @@ class EditsState(SessionState):
         """Hide the words, or put the correction in their place."""
         words = as_text(form.get("words"), LONGEST_PASSAGE)
         async with self._trying("form_problem"):
-            passage = await self._passage(self.form_passage)
+            passage = await self._passage(self.form_passage, self.form_text)
             new = hidden(passage, words) if self.form == "hide" else corrected(passage, words)
             await add_edit(surroundings(), await self._actor(), self._segment_id(1), new)
             self.form, self.settling = "", True

@@ -1,10 +1,13 @@
 """The history of a document: its versions, what changed between two, an older one brought back and undone."""
 
+from typing import Any
+
 import reflex as rx
 
 from rag_app.errors import RagError
 from rag_app.services.versions import document_versions, restore_version, version_diff
 from rag_app.state.change_rows import VersionRow, version_rows
+from rag_app.state.document import DocumentState
 from rag_app.state.session import SessionState, as_id
 from rag_app.state.source_rows import DiffRow, diff_rows
 from rag_app.state.surroundings import surroundings
@@ -35,7 +38,7 @@ class HistoryState(SessionState):
     @rx.event
     async def refresh(self) -> None:
         """Read again while a version is on its way."""
-        if self._segment(0) != "documents":
+        if self._segment(0) != "documents" or not self.loaded:
             return
         try:
             await self._read()
@@ -72,7 +75,7 @@ class HistoryState(SessionState):
         self.diff_open = False
 
     @rx.event
-    async def restore(self, version_id: str) -> None:
+    async def restore(self, version_id: str) -> Any:
         """Bring an older version back."""
         before = next((row for row in self.versions if row.active), None)
         chosen = next((row for row in self.versions if row.id == version_id), None)
@@ -81,12 +84,14 @@ class HistoryState(SessionState):
             self.undo_id = before.id if before else ""
             self.undo_text = f"Version {chosen.number if chosen else ''} is brought back as the newest one."
             await self._read()
+        return DocumentState.reread
 
     @rx.event
-    async def undo(self) -> None:
+    async def undo(self) -> Any:
         """Bring back what was in use before."""
         undone, self.undo_id = self.undo_id, ""
         async with self._trying():
             await restore_version(surroundings(), await self._actor(), self._segment_id(1), as_id(undone))
             self._say("What was in use before is brought back.")
             await self._read()
+        return DocumentState.reread
