@@ -275,11 +275,9 @@ def reindex(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would take")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="show progress until the new index is in use")] = False,
 ) -> None:
-    """Search a knowledge base with another embedding model or passage size.
+    """Search with another embedding model or passage size; the new index takes over by itself once it is complete.
 
-    The new index takes over by itself once it is complete, with or without --wait; the console asks first. The old one
-    is kept for two weeks. The way back: “Go back to this one” under Settings of the knowledge base in the console, or
-    POST /api/v1/knowledge-bases/ID/indexes/ID/use.
+    The old one is kept for two weeks: “Go back to this one” under Settings in the console, or POST …/indexes/ID/use.
     """
 
     async def work(settings: Settings) -> None:

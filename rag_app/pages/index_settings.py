@@ -135,7 +135,7 @@ def _building() -> rx.Component:
                     button("Compare…", on_click=lambda: state.open_comparison(row.id)),
                     rx.fragment(),
                 ),
-                button("Stop", look="plain", on_click=state.stop),
+                button(rx.cond(row.complete, "Discard it", "Stop"), look="plain", on_click=state.stop),
                 class_name="row wrap",
             ),
             rx.fragment(),
@@ -182,11 +182,19 @@ def _kept(row: IndexRow) -> rx.Component:
 def _found(row: FoundRow) -> rx.Component:
     return rx.el.li(
         rx.el.div(
-            rx.el.span("now ", row.before, " · new ", row.after, class_name="small muted num nowrap"),
+            rx.el.span(
+                "in use ",
+                row.before,
+                " · ",
+                IndexSettingsState.compared_word,
+                " ",
+                row.after,
+                class_name="small muted num nowrap",
+            ),
             rx.el.strong(row.title),
             rx.match(
                 row.tone,
-                ("new", badge("only the new one", tone="good")),
+                ("new", badge("only the " + IndexSettingsState.compared_word + " one", tone="good")),
                 ("gone", badge("only the one in use", tone="warn")),
                 rx.fragment(),
             ),
@@ -213,7 +221,7 @@ def _compared(row: ComparedRow) -> rx.Component:
 def _comparison() -> rx.Component:
     state = IndexSettingsState
     return rx.el.div(
-        rx.el.h3("Compare with the one in use"),
+        rx.el.h3("Compare the ", state.compared_word, " one with the one in use"),
         rx.el.form(
             field(
                 "Questions, one per line",

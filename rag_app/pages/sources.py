@@ -21,7 +21,7 @@ from rag_app.pages.source_form import bucket_fields, limit_fields, repository_fi
 from rag_app.state.source_rows import SourceRow
 from rag_app.state.sources import SourcesState
 
-HEADS = [("Source", ""), ("Last run", ""), ("Changes", ""), ("Next run", ""), ("Pages", "right"), ("", "right")]
+HEADS = [("Source", ""), ("Last run", ""), ("Changes", ""), ("Next run", ""), ("Documents", "right"), ("", "right")]
 
 
 def _last(row: SourceRow) -> rx.Component:
@@ -96,7 +96,7 @@ def _row(row: SourceRow) -> rx.Component:
             ),
             custom_attrs={"data-label": "Next run"},
         ),
-        rx.el.td(row.pages, class_name="right num", custom_attrs={"data-label": "Pages"}),
+        rx.el.td(row.pages, class_name="right num", custom_attrs={"data-label": "Documents"}),
         rx.el.td(_actions(row)),
         key=row.id,
     )
@@ -173,6 +173,11 @@ def _dialogs() -> rx.Component:
             field("Name", text_input("name", max_length=120), hint="Optional; otherwise the address."),
             schedule_fields(state.form_schedule, state.choose_schedule),
             rx.cond(state.form_kind == "page", rx.fragment(), limit_fields(state.form_kind)),
+            rx.cond(
+                state.form_twin != "",
+                rx.el.p(rx.el.a("Open the source there is", href=f"/sources/{state.form_twin}")),
+                rx.fragment(),
+            ),
             opened=state.form_open,
             on_submit=state.add,
             on_close=state.close_form,

@@ -23,6 +23,7 @@ LISTINGS_WITHIN_S = 300.0
 OK, FORBIDDEN, NOT_FOUND, SLOW_DOWN, AWAY = 200, 403, 404, 429, 503
 ARCHIVED = "archived"
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
+_NO_S3 = "endpoint: {host} answered {status} without a word of S3. It does not look like a server that speaks S3."
 _ENOUGH = "The run has taken as much as the source allows (max_total_mb); the object was left as it is."
 # What S3 and its kin answer -> which field is wrong and what to do.
 _ADVICE = {
@@ -107,6 +108,9 @@ class BucketReader:
             return Visit(page, "outage", code=problem.code, message=problem.message)
         if found.status != OK:
             return self._missed(page, found)
+        self._received += len(found.body) - int(size)  # the listing may have said less
+        if self._received > self._most:
+            return Visit(page, "failed", code="too_much_content", message=_ENOUGH)
         return await visit_file(self._files, self._run, page, seen=FileSight(found.body, page.mark))
 
     def _missed(self, page: WaitingPage, found: Fetched) -> Visit:
@@ -133,6 +137,8 @@ class BucketReader:
         if advice is None and found.status == FORBIDDEN:
             advice = _ADVICE["AccessDenied"]
         if advice is None:
+            if not said.code:
+                return FetchFailed(_NO_S3.format(host=host, status=found.status), status=found.status, field="endpoint")
             words = said.message or f"status {found.status}"
             return FetchFailed(f"{host} answered: {words}", status=found.status)
         if advice is _ADVICE["AccessDenied"] and not self._keys.access:

@@ -48,6 +48,11 @@ class SourceSettings:
     region: str = ""  # of a bucket; "" = us-east-1
     endpoint: str = ""  # address of a server that speaks S3; "" = AWS
 
+    @property
+    def place(self) -> tuple[object, ...]:
+        """What tells two sources of one address apart: another part of it is read, or from another server."""
+        return self.branch, self.prefix, self.endpoint, self.sitemap, self.include, self.exclude
+
     def as_json(self) -> dict[str, Any]:
         """For the row of a source."""
         return {**asdict(self), "include": list(self.include), "exclude": list(self.exclude)}

@@ -1,4 +1,4 @@
-"""Sources for the command line: added with their knowledge base, watched to the end of a run, listed as a table."""
+"""Sources for the command line: added with their knowledge base, watched to the end of a run, listed."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -8,7 +8,6 @@ from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from rag_app.errors import InvalidInput, NotFound
 from rag_app.services.context import Context
@@ -18,7 +17,7 @@ from rag_app.services.permissions import Actor
 from rag_app.services.source_runs import RunCard, get_run, start_run
 from rag_app.services.source_secrets import named_secret
 from rag_app.services.source_settings import SourceSettings
-from rag_app.services.sources import NewSource, create_source, list_sources
+from rag_app.services.sources import NewSource, create_source, find_source_id, list_sources
 
 POLL_S = 0.3
 
@@ -57,11 +56,11 @@ def _setting(line: str) -> tuple[str, Any]:
 
 
 async def read_again(context: Context, actor: Actor, source_id: str, *, wait: bool) -> bool:
-    """Start a run of the source with this id, print the id, and watch the run if wanted. Raises NotFound, Busy."""
-    try:
-        wanted = UUID(source_id)
-    except ValueError as problem:
-        raise NotFound("There is no such source.") from problem
+    """Start a run of the source whose id begins so, print the id, and watch the run if wanted.
+
+    Raises NotFound, InvalidInput (the beginning is that of several), Busy.
+    """
+    wanted = await find_source_id(context, actor, source_id)
     run = await start_run(context, actor, wanted)
     Console().print(str(wanted), highlight=False)
     return not wait or await _watch(context, actor, run.id)
@@ -73,9 +72,9 @@ async def _watch(context: Context, actor: Actor, run_id: UUID) -> bool:
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("reading", total=1.0, pages="")
         while (run := await get_run(context, actor, run_id)).status in ("queued", "running"):
-            progress.update(bar, completed=run.progress, pages=f"{run.visited:,} of {run.found:,} pages")
+            progress.update(bar, completed=run.progress, pages=f"{run.visited:,} of {run.found:,}")
             await asyncio.sleep(POLL_S)
-        progress.update(bar, completed=1.0, pages=f"{run.visited:,} pages")
+        progress.update(bar, completed=1.0, pages=f"{run.visited:,} read")
     console.print(_figures(run), highlight=False)
     if run.error:
         console.print(run.error.message, highlight=False, markup=False)
@@ -90,17 +89,17 @@ def _figures(run: RunCard) -> str:
 
 
 async def print_sources(context: Context, actor: Actor, kb: str) -> bool:
-    """A table of the sources of the knowledge base of this name. Raises NotFound."""
+    """The sources of the knowledge base of this name, each under its whole id. Raises NotFound."""
     base = await find_knowledge_base(context, actor, kb)
     if base is None:
         raise NotFound(f"There is no knowledge base called “{kb}”.")
     cards = (await list_sources(context, actor, base.id, PageRequest(limit=LARGEST_LIMIT))).items
-    table = Table("id", "kind", "name", "pages", "last run", "next run")
+    console = Console(soft_wrap=True, highlight=False, markup=False)  # whole lines, however narrow the place is
     for card in cards:
-        following = "paused" if card.state == "paused" else "–"
+        following = "paused" if card.state == "paused" else "no schedule"
         if card.next_run_at:
-            following = card.next_run_at.strftime("%Y-%m-%d %H:%M UTC")
-        last = _figures(card.last_run) if card.last_run else "–"
-        table.add_row(str(card.id), card.kind, card.name, f"{card.pages:,}", last, following)
-    Console().print(table)
+            following = card.next_run_at.strftime("next run %Y-%m-%d %H:%M UTC")
+        console.print(card.id)
+        console.print(f"  {card.kind} {card.name}: {card.pages:,} documents, {following}")
+        console.print(f"  {_figures(card.last_run) if card.last_run else 'not read yet'}")
     return True

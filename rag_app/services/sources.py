@@ -1,6 +1,6 @@
 """Sources of a knowledge base: add, list, change, pause, delete."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from rag_app.database.columns import now
 from rag_app.database.sources import Source
 from rag_app.egress import Rules, refuse_private_literal
-from rag_app.errors import Forbidden, InvalidInput, NotFound
+from rag_app.errors import Conflict, Forbidden, InvalidInput, NotFound
 from rag_app.jobs.cadence import due_after
 from rag_app.services.audit import record
 from rag_app.services.context import Context
@@ -50,6 +50,16 @@ AND (CAST(:moment AS timestamptz) IS NULL OR (s.created_at, s.id) < (:moment, :i
 ORDER BY s.created_at DESC, s.id DESC LIMIT :limit"""
 )
 _ONE = text(_CARDS + " AND s.id = :id")
+_BEGINNING = text(
+    f"SELECT s.id FROM sources s JOIN knowledge_bases k ON k.id = s.knowledge_base_id WHERE {VISIBLE} "  # noqa: S608 - made of constants
+    "AND replace(CAST(s.id AS text), '-', '') LIKE :beginning ORDER BY s.id LIMIT 2"
+)
+# Adding looks first whether the place is read already: one at a time does, in one knowledge base.
+_LOCK_ADDRESSES = text("SELECT pg_advisory_xact_lock(hashtextextended(:kb || ' sources', 0))")
+_SAME_ADDRESS = text(
+    "SELECT s.id, s.name, s.settings FROM sources s "
+    "WHERE s.knowledge_base_id = :kb AND s.kind = :kind AND s.address = :address ORDER BY s.created_at"
+)
 _LOCK_RUNS = text("SELECT id FROM source_runs WHERE source_id = :id ORDER BY id FOR UPDATE")
 _END_TASKS = text(
     "UPDATE tasks SET status = 'cancelled', finished_at = now() WHERE status IN ('queued', 'running') "
@@ -71,6 +81,7 @@ _END_READING = text(
     "WHERE document_id = ANY(:ids) AND status IN ('queued', 'running')"
 )
 _DELETE = text("DELETE FROM sources WHERE id = :id")
+LEAST_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,8 @@ def _card(row: RowMapping) -> SourceCard:
 async def create_source(context: Context, actor: Actor, knowledge_base_id: UUID, new: NewSource) -> SourceCard:
     """Add a source; its first run is started by whoever asks for it, or by its schedule.
 
-    Raises NotFound, InvalidInput, BlockedAddress; Forbidden for a folder unless the actor manages the workspace.
+    Raises NotFound, InvalidInput, BlockedAddress; Conflict when the place is read by another source of the knowledge
+    base already; Forbidden for a folder unless the actor manages the workspace.
     """
     permit(actor, "document.add")
     if new.kind not in KINDS:
@@ -139,6 +151,7 @@ async def create_source(context: Context, actor: Actor, knowledge_base_id: UUID,
     schedule = dict(new.schedule)
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
+        await _refuse_twin(session, knowledge_base_id, new.kind, address, settings=settings)
         source = Source(
             workspace_id=actor.workspace_id,
             knowledge_base_id=knowledge_base_id,
@@ -154,6 +167,19 @@ async def create_source(context: Context, actor: Actor, knowledge_base_id: UUID,
         session.add(source)
         record(session, actor, "source_added", source.id, kind=new.kind)
     return await get_source(context, actor, source.id)
+
+
+async def _refuse_twin(
+    session: AsyncSession, knowledge_base_id: UUID, kind: str, address: str, *, settings: SourceSettings
+) -> None:
+    await session.execute(_LOCK_ADDRESSES, {"kb": str(knowledge_base_id)})
+    wanted = {"kb": knowledge_base_id, "kind": kind, "address": address}
+    for row in (await session.execute(_SAME_ADDRESS, wanted)).all():
+        if SourceSettings.from_json(row.settings).place == settings.place:
+            raise Conflict(
+                f"The source “{row.name}” reads this address already: change it, or read it again.",
+                source_id=str(row.id),
+            )
 
 
 def _check_place(context: Context, kind: SourceKind, place: str, *, has_token: bool) -> None:
@@ -192,6 +218,25 @@ async def get_source(context: Context, actor: Actor, source_id: UUID) -> SourceC
     permit(actor, "document.read")
     async with context.transaction() as session:
         return await find_source(session, actor, source_id)
+
+
+async def find_source_id(context: Context, actor: Actor, beginning: str) -> UUID:
+    """The id of the one source whose id begins so; hyphens do not count. Raises NotFound, and InvalidInput for several.
+
+    At least four characters are expected.
+    """
+    permit(actor, "document.read")
+    digits = beginning.strip().lower().replace("-", "")
+    if not LEAST_DIGITS <= len(digits) <= 32 or not set(digits) <= set("0123456789abcdef"):
+        raise NotFound("There is no such source; `source list` shows their ids.")
+    async with context.transaction() as session:
+        wanted = {**visibility(actor), "beginning": f"{digits}%"}
+        found: Sequence[UUID] = (await session.execute(_BEGINNING, wanted)).scalars().all()
+    if not found:
+        raise NotFound("There is no such source; `source list` shows their ids.")
+    if len(found) > 1:
+        raise InvalidInput(f"The ids of several sources begin with {beginning}: give more of it.", field="id")
+    return found[0]
 
 
 async def find_source(session: AsyncSession, actor: Actor, source_id: UUID) -> SourceCard:

@@ -37,7 +37,7 @@ class IndexRow:
     state: str = ""
     phase: str = ""
     ready: bool = False
-    waits_for_flip: bool = False
+    complete: bool = False
     percent: int = 0
     progress: str = ""
     problem: str = ""
@@ -81,8 +81,8 @@ def index_row(card: IndexCard) -> IndexRow:
         state=card.state,
         phase=PHASES.get(card.phase, card.phase or ""),
         ready=is_ready and not card.auto_flip,
-        waits_for_flip=is_ready and card.auto_flip,
-        percent=percent(card.progress),
+        complete=is_ready,
+        percent=100 if is_ready else percent(card.progress),
         progress=_progress(card),
         problem=card.problem.message if card.problem else "",
         figures=figures_of(card.comparison),

@@ -31,6 +31,7 @@ class IndexSettingsState(SessionState):
     problem: str = ""
     form_problem: str = ""
     compared_id: str = ""
+    compared_word: str = "new"  # what the one that is compared with the one in use is called
     compared_with: str = ""
     compared: list[ComparedRow] = []
     comparing: bool = False
@@ -114,7 +115,7 @@ class IndexSettingsState(SessionState):
         """Stop what is being built; what is in use stays in use."""
         async with self._trying("problem"):
             await drop_index(surroundings(), await self._actor(), as_id(self.kb_id), _index_id(self.building.id))
-            self._say("Stopped. Nothing has changed for searches.")
+            self._say(f"{'Discarded' if self.building.complete else 'Stopped'}. Nothing has changed for searches.")
             await self._read()
 
     @rx.event
@@ -140,6 +141,7 @@ class IndexSettingsState(SessionState):
     def open_comparison(self, index_id: str) -> None:
         """Ask with which questions to compare."""
         self.compared_id, self.compared, self.compared_with = as_text(index_id, 20), [], ""
+        self.compared_word = "new" if self.compared_id == self.building.id else "kept"
 
     @rx.event
     def close_comparison(self) -> None:

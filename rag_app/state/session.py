@@ -15,6 +15,7 @@ from rag_app.state.identity import actor_of_headers
 from rag_app.state.places import find_places
 from rag_app.state.rows import Notice, PlaceRow
 from rag_app.state.surroundings import surroundings
+from rag_app.state.wording import said
 from rag_app.telemetry import log
 
 MOST_NOTICES = 4
@@ -106,7 +107,7 @@ class SessionState(rx.State):
                 self.signed_in = False
             # Which provider failed, and how, is for those who can change it.
             hidden = isinstance(problem, ProviderError) and not self.may_manage
-            words = "The model cannot be reached." if hidden else problem.message
+            words = "The model cannot be reached." if hidden else said(problem)
             if problem_var:
                 setattr(self, problem_var, words)
             else:

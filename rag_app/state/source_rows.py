@@ -117,7 +117,8 @@ def run_row(run: RunCard) -> RunRow:
         busy=busy,
         percent=percent(run.progress),
         phase=f"{PHASES.get(run.phase, run.phase)}, {run.visited:,} of {run.found:,}" if busy else "",
-        changes=" ".join(f"{sign}{figure:,}" for sign, figure in changes if figure) or "no change",
+        changes=" ".join(f"{sign}{figure:,}" for sign, figure in changes if figure)
+        or ("no change" if run.status == "done" else "–"),
         figures=" · ".join(named),
         error=run.error.message if run.error else "",
         held_back=run.held_back,

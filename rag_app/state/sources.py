@@ -4,7 +4,7 @@ from typing import Any
 
 import reflex as rx
 
-from rag_app.errors import RagError
+from rag_app.errors import Conflict, RagError
 from rag_app.services.paging import PageRequest
 from rag_app.services.source_runs import start_run
 from rag_app.services.source_settings import KINDS
@@ -29,6 +29,7 @@ class SourcesState(SessionState):
     form_kind: str = "website"
     form_schedule: str = ""
     form_problem: str = ""
+    form_twin: str = ""  # the source that reads the address already
     has_folders: bool = False
     doomed_id: str = ""
     doomed_name: str = ""
@@ -66,6 +67,7 @@ class SourcesState(SessionState):
     def open_form(self) -> None:
         """Ask for a new source."""
         self.form_open, self.form_kind, self.form_schedule, self.form_problem = True, "website", "", ""
+        self.form_twin = ""
 
     @rx.event
     def close_form(self) -> None:
@@ -87,7 +89,7 @@ class SourcesState(SessionState):
         """Add a source, start its first run and show it."""
         given = {name: as_text(value, 2_000) for name, value in form.items() if isinstance(name, str)}
         kind = given.get("kind", "website")
-        target = None
+        target, self.form_twin = None, ""
         async with self._trying("form_problem"):
             new = NewSource(
                 kind if kind in KINDS else "website",
@@ -98,7 +100,11 @@ class SourcesState(SessionState):
                 secret_of(given),
             )
             context, actor = surroundings(), await self._actor()
-            card = await create_source(context, actor, as_id(self.kb_id), new)
+            try:
+                card = await create_source(context, actor, as_id(self.kb_id), new)
+            except Conflict as problem:
+                self.form_twin = str(problem.details.get("source_id", ""))
+                raise
             await start_run(context, actor, card.id)
             self.form_open = False
             target = rx.redirect(f"/sources/{card.id}")

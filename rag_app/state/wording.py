@@ -1,11 +1,39 @@
 """How figures are written for people: sizes, counts, shares, times."""
 
+import re
+
+from rag_app.errors import RagError
+
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 _MODELS = {
     "local/extractive": "Quotes from the documents (built in, no model)",
     "local/wordllama-256": "WordLlama 256 (built in, quick)",
 }
+
+# Fields whose names in the API are not those of the forms.
+_FIELDS = {
+    "passage_tokens": "Passage size in tokens",
+    "overlap_tokens": "Overlap in tokens",
+    "keep_days": "Days to keep the old one",
+    "max_pages": "Pages or files at most",
+    "max_depth": "Links deep at most",
+    "max_page_mb": "MB per file",
+    "max_total_mb": "MB per run",
+}
+_FIELD = re.compile(r"[a-z][a-z0-9_]*(?:, [a-z][a-z0-9_]*)*")
+
+
+def said(problem: RagError) -> str:
+    """The message of an error; fields at its beginning are called as people call them.
+
+    “secret_key: it is missing” -> “Secret key: it is missing”.
+    """
+    names, colon, rest = problem.message.partition(": ")
+    if not colon or not _FIELD.fullmatch(names):
+        return problem.message
+    called = ", ".join(_FIELDS.get(name, name.replace("_", " ")) for name in names.split(", "))
+    return f"{called[0].upper()}{called[1:]}: {rest}"
 
 
 def model_label(name: str) -> str:

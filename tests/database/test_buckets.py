@@ -9,7 +9,7 @@ from rag_app.services.context import Context
 from rag_app.services.paging import PageRequest
 from rag_app.services.source_pages import PageFilter, list_pages
 from rag_app.services.source_watch import add_and_read, print_sources
-from rag_app.services.sources import NewSource, SourceCard, create_source
+from rag_app.services.sources import NewSource, SourceCard, create_source, delete_source
 from tests.crawler import Crawler, figures, open_crawler
 from tests.s3_server import ACCESS, REGION, SECRET, S3Server, error
 from tests.workspaces import work_off
@@ -104,7 +104,7 @@ async def test_large_archived_and_excess_objects_are_named(crawler: Crawler, ser
     assert run.status == "done"
     run = await crawler.run(await add(crawler, server, "docs/handbook/", max_total_mb=1, exclude=["/handbook/large*"]))
     assert run.status == "done" and run.failed == 3
-    run = await crawler.run(await add(crawler, server, max_pages=2))
+    run = await crawler.run(await add(crawler, server, "s3://docs/hand", exclude=["/x"], max_pages=2))
     assert (run.status, run.added, run.is_complete) == ("done", 2, False)
 
 
@@ -121,10 +121,22 @@ async def test_a_refusal_names_the_field_and_what_to_do(crawler: Crawler, server
     for keys, other, words in REFUSALS:
         address = other.get("address", "s3://docs/hand")
         region = other.get("region", REGION)
-        run = await crawler.run(await add(crawler, server, address, keys=keys, region=region))
+        source = await add(crawler, server, address, keys=keys, region=region)
+        run = await crawler.run(source)
+        await delete_source(crawler.context, crawler.actor, source.id, with_documents=True)
         assert run.status == "failed" and run.error and run.error.message.startswith(words)
         assert SECRET not in run.error.message
     assert await crawler.documents() == []
+
+
+async def test_what_does_not_speak_s3_is_said_to_be_none(crawler: Crawler, server: S3Server) -> None:
+    server.canned = (404, b"<html><body>Not found</body></html>")
+    source = await add(crawler, server)
+    run = await crawler.run(source)
+    assert run.status == "failed" and run.error and "does not look like a server that speaks S3" in run.error.message
+    server.canned = (500, error("InternalError"))
+    again = (await crawler.run(source)).error
+    assert again and "speaks S3" not in again.message
 
 
 async def test_a_server_in_trouble_is_asked_again_and_nothing_is_lost(crawler: Crawler, server: S3Server) -> None:

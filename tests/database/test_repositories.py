@@ -169,8 +169,10 @@ async def test_a_private_repository_wants_its_token_and_nobody_sees_it(
     server.token = "s3cr3t-t0ken"
     run = await crawler.run(await add(crawler, server))
     assert run.status == "failed" and run.error and run.error.message.startswith("token: the repository is private")
+    await crawler.execute("DELETE FROM sources")
     run = await crawler.run(await add(crawler, server, token="wr0ng-t0ken"))
     assert run.error and run.error.message.startswith("token: ") and "not accept" in run.error.message
+    await crawler.execute("DELETE FROM sources")
     source = await add(crawler, server, token="s3cr3t-t0ken")
     assert source.has_secret and figures(await crawler.run(source))[0] == 4
     assert all("s3cr3t" not in each.line and b"s3cr3t" not in each.body for each in server.asked)
@@ -197,6 +199,7 @@ async def test_no_redirect_leads_to_a_private_network_and_none_takes_the_token_a
             server.answer = partial(_redirect, place)
             run = await crawler.run(await add(crawler, server, token="s3cr3t"))
             assert run.status == "failed" and run.error and run.error.code == "blocked_address"
+            await crawler.execute("DELETE FROM sources")
         assert other.asked == []
         egress = Egress(Rules(frozenset({server.host, other.host})))
         free = replace(crawler, workshop=replace(crawler.workshop, egress=egress))

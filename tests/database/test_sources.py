@@ -18,7 +18,8 @@ from rag_app.services.intake import IncomingFile, add_file
 from rag_app.services.paging import PageRequest
 from rag_app.services.source_pages import PageFilter, get_page, list_pages, page_diff
 from rag_app.services.source_runs import fire_due, get_run, resume_runs, start_run, stop_run
-from rag_app.services.sources import NewSource, create_source, delete_source, get_source, list_sources
+from rag_app.services.source_watch import print_sources
+from rag_app.services.sources import NewSource, create_source, delete_source, find_source_id, get_source, list_sources
 from rag_app.services.tasks import cancel_task, get_task
 from rag_app.services.web_reader import WebReader
 from tests.crawler import Crawler, figures, open_crawler
@@ -222,6 +223,44 @@ async def test_a_run_can_be_stopped_by_itself_and_by_its_task(crawler: Crawler, 
         with pytest.raises(Conflict):
             await stop_run(crawler.context, crawler.actor, source.id)
     assert await crawler.documents() == []
+
+
+async def test_the_same_place_is_no_source_twice(crawler: Crawler, site: Site) -> None:
+    first = await crawler.add("website", f"{site.address}/p/")
+    for address, wanted in ((f"{site.address}/p/", {}), (f"{site.address}/p/#top", {"max_pages": 7})):
+        with pytest.raises(Conflict, match=first.name) as refused:
+            await crawler.add("website", address, **wanted)
+        assert refused.value.details == {"source_id": str(first.id)}
+    await crawler.add("website", f"{site.address}/p/", prefix="/p/1")
+    await crawler.add("page", f"{site.address}/p/")
+    results = await asyncio.gather(
+        *(crawler.add("page", f"{site.address}/p/1") for _ in range(3)), return_exceptions=True
+    )
+    assert sum(isinstance(each, Conflict) for each in results) == 2
+    await delete_source(crawler.context, crawler.actor, first.id, with_documents=False)
+    assert (await crawler.add("website", f"{site.address}/p/")).id != first.id
+
+
+async def test_the_command_line_shows_ids_whole_and_takes_their_beginning(
+    crawler: Crawler, site: Site, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    sources = [await crawler.add("page", f"{site.address}/p/{number}") for number in range(2)]
+    assert await print_sources(crawler.context, crawler.actor, "Site")
+    shown = capsys.readouterr().out
+    assert all(str(each.id) in shown for each in sources)
+    first, second = (str(each.id) for each in sources)
+    beginning = next(second[: end + 1] for end in range(36) if first[end] != second[end])
+    assert await find_source_id(crawler.context, crawler.actor, beginning.upper()) == sources[1].id
+    assert await find_source_id(crawler.context, crawler.actor, first) == sources[0].id
+    with pytest.raises(InvalidInput):
+        await find_source_id(crawler.context, crawler.actor, first[:4])
+    for nothing in ("", "%", "____", first[:3], "ffffffff", f"{first}0"):
+        with pytest.raises(NotFound):
+            await find_source_id(crawler.context, crawler.actor, nothing)
+    stranger = await make_actor(crawler.context)
+    with pytest.raises(NotFound):
+        await find_source_id(crawler.context, stranger, first)
 
 
 REFUSED: list[tuple[str, str, dict[str, Any], type[Exception]]] = [

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag_app.errors import InvalidInput
 from rag_app.services.documents import BlockRange, DocumentText, PageRange, PlaceRange
 from rag_app.state import wording
 from rag_app.state.access import key_of
@@ -26,6 +27,18 @@ def test_sizes(byte_count: int | None, shown: str) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_share_stays_between_nothing_and_all(part: float) -> None:
     assert 0 <= wording.percent(part) <= 100
+
+
+def test_errors_call_fields_as_people_do() -> None:
+    said = {
+        "overlap_tokens: a number is expected": "Overlap in tokens: a number is expected",
+        "secret_key: it is missing": "Secret key: it is missing",
+        "char_from, char_to: the stretch": "Char from, char to: the stretch",
+        "The site said: no": "The site said: no",
+        "example.com: it is away": "example.com: it is away",
+        "Nothing was changed.": "Nothing was changed.",
+    }
+    assert {given: wording.said(InvalidInput(given)) for given in said} == said
 
 
 def test_counts_times_and_money() -> None:
