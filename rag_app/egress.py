@@ -17,6 +17,7 @@ from functools import lru_cache
 import httpcore
 import httpx
 
+from rag_app.content_coding import ACCEPTED, Unpacker
 from rag_app.errors import BlockedAddress, FetchFailed
 from rag_app.settings import get_settings
 
@@ -314,7 +315,7 @@ class Visit:
                 await response.aclose()
             target = parse_url(current.join(location))
             if (target.scheme, target.host, target.port) != (current.scheme, current.host, current.port):
-                sent = {"user-agent": sent["user-agent"], "accept": "*/*"}
+                sent = _sent({"user-agent": sent["user-agent"]})
             current = target
         raise FetchFailed(f"{first.host} redirects more than {MAX_REDIRECTS} times.")
 
@@ -346,9 +347,8 @@ async def _told(asked: httpx.URL, limits: Limits, work: Awaitable[Fetched]) -> F
 
 
 def _sent(headers: Mapping[str, str]) -> dict[str, str]:
-    sent = {"user-agent": USER_AGENT, "accept": "*/*", **{name.lower(): value for name, value in headers.items()}}
-    sent.pop("host", None)
-    return sent
+    given = {name.lower(): value for name, value in headers.items() if name.lower() != "host"}
+    return {"user-agent": USER_AGENT, "accept": "*/*", **given, "accept-encoding": ACCEPTED}
 
 
 async def _receive(response: httpx.Response, limits: Limits, call: Call | None = None) -> Fetched:
@@ -366,21 +366,21 @@ async def _receive(response: httpx.Response, limits: Limits, call: Call | None =
         raise too_much
     body, size = bytearray(), 0
     take = call.take if call is not None and call.take is not None and response.status_code == 200 else body.extend
-    async for chunk in response.aiter_bytes():
-        size += len(chunk)
-        if size > limits.max_bytes:
-            raise too_much
-        take(chunk)
+    unpacker = Unpacker(response.headers.get("content-encoding", ""), host)
+    async for packed in response.aiter_raw():
+        for chunk in unpacker.pieces(packed):
+            size += len(chunk)
+            if size > limits.max_bytes:
+                raise too_much
+            take(chunk)
         if limits.on_bytes:
             limits.on_bytes(size, int(declared) if declared.isdigit() else 0)
     return Fetched(str(response.url), response.status_code, dict(response.headers), bytes(body), media_type)
 
 
 def _allowed(media_type: str, limits: Limits) -> bool:
-    return any(
-        media_type.startswith(each) if each.endswith("/") else media_type == each
-        for each in (limits.allowed_types or ())
-    )
+    whole = media_type.partition("/")[0] + "/"
+    return any(each in (media_type, whole) for each in limits.allowed_types or ())
 
 
 def _cause(problem: httpx.TransportError) -> str:

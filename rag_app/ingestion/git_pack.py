@@ -47,7 +47,7 @@ class _Pack:
     hash_name: str
     objects: Objects = field(default_factory=Objects)
     by_place: dict[int, tuple[int, bytes]] = field(default_factory=dict)
-    waiting: dict[int, tuple[str, bytes]] = field(default_factory=dict)  # place -> base, difference
+    waiting: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)  # base -> place, difference
     place: int = _HEAD_BYTES
     unpacked: int = 0
     kept: int = 0
@@ -72,7 +72,7 @@ class _Pack:
             self.place += name_bytes
             if (found := self._inflate(size, keep=self._has_room(size))) is not None:
                 self.kept += size
-                self.waiting[start] = (name, found)
+                self.waiting.setdefault(name, []).append((start, found))
         elif kind in _KINDS:
             wanted = kind in self.keep
             self._keep(start, kind, self._inflate(size, keep=wanted and self._has_room(size)))
@@ -81,14 +81,14 @@ class _Pack:
 
     def resolve_waiting(self) -> None:
         """Put together the differences whose base came after them or is known by name only."""
-        while self.waiting:
-            ready = {place: each for place, each in self.waiting.items() if each[0] in self.objects.by_id}
-            if not ready:
-                return  # their base was not kept, so neither are they
-            for place, (name, difference) in ready.items():
-                kind, base = self.objects.by_id[name]
-                self._keep(place, kind, self._patched(base, difference))
-                del self.waiting[place]
+        ready = [name for name in self.waiting if name in self.objects.by_id]
+        while ready:  # what is left then has a base that was not kept, so it is not kept either
+            name = ready.pop()
+            kind, base = self.objects.by_id[name]
+            for place, difference in self.waiting.pop(name, ()):
+                made = self._keep(place, kind, self._patched(base, difference))
+                if made in self.waiting:
+                    ready.append(made)
 
     def _head(self) -> tuple[int, int]:
         byte = self._byte()
@@ -152,13 +152,15 @@ class _Pack:
         _, result_size, _ = patch_sizes(difference)
         return patched(base, difference) if self._has_room(result_size) else None
 
-    def _keep(self, place: int, kind: int, content: bytes | None) -> None:
+    def _keep(self, place: int, kind: int, content: bytes | None) -> str:
+        """The id of what was kept, "" when there is nothing to keep."""
         if content is None:
-            return
+            return ""
         self.kept += len(content) + _AROUND
         head = _KINDS[kind] + f" {len(content)}\0".encode()
         name = hashlib.new(self.hash_name, head + content, usedforsecurity=False).hexdigest()
         self.by_place[place] = self.objects.by_id[name] = (kind, content)
+        return name
 
 
 def read_pack(

@@ -9,6 +9,7 @@ import base64
 import mmap
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rag_app.egress import Call, Fetched, Limits, Visit
@@ -121,8 +122,9 @@ class Remote:
         wanted = [f"refs/heads/{branch}", f"refs/tags/{branch}"] if branch else [HEAD]
         question = ask_refs(wanted, place.abilities.hash_name)
         answer = bytearray()
-        await self._post(place, question, answer.extend, most_bytes=MOST_LISTED_BYTES)
-        refs = {each.name: each for each in await asyncio.to_thread(read_refs, bytes(answer))}
+        with self._discreet():
+            await self._post(place, question, answer.extend, most_bytes=MOST_LISTED_BYTES)
+            refs = {each.name: each for each in await asyncio.to_thread(read_refs, bytes(answer))}
         found = next((refs[name] for name in wanted if name in refs), None)
         if found is not None:
             return found
@@ -159,7 +161,8 @@ class Remote:
         with tempfile.TemporaryFile() as file:
             stream = PackStream(file.write, most_bytes=keeping.most_bytes)
             try:
-                await self._post(place, question, stream.take, most_bytes=2 * keeping.most_bytes)
+                with self._discreet():
+                    await self._post(place, question, stream.take, most_bytes=2 * keeping.most_bytes)
             finally:
                 self.received += stream.size
             file.flush()
@@ -177,6 +180,19 @@ class Remote:
         if found.status != OK:
             words = f"The server of the repository answered {found.status}."
             raise self._explained(FetchFailed(words, status=found.status))
+
+    @contextmanager
+    def _discreet(self) -> Iterator[None]:
+        """Takes out of what a server says what it was told in confidence: people read it who may not know that."""
+        try:
+            yield
+        except FetchFailed as problem:
+            words, sent = problem.message, self._headers(self._address).get("authorization", "")
+            for secret in filter(None, (sent.removeprefix("Basic "), self._credentials.token)):
+                words = words.replace(secret, "…")
+            if words == problem.message:
+                raise
+            raise FetchFailed(words, **problem.details) from None
 
     def _headers(self, place: str) -> dict[str, str]:
         headers = {"user-agent": AGENT, "git-protocol": "version=2", "pragma": "no-cache"}
@@ -219,8 +235,8 @@ def _walk(kept: Objects, root: str, folder: str) -> Iterator[tuple[str, str]]:
         path, oid = waiting.pop()
         if oid not in kept.by_id:
             raise FetchFailed("The server of the repository did not send all folders of the commit.")
-        entries = read_tree(kept.by_id[oid][1], len(oid) // 2)
-        seen += len(entries) + 1
+        entries, count = read_tree(kept.by_id[oid][1], len(oid) // 2)
+        seen += count + 1
         if seen > MOST_ENTRIES:
             raise TooMuchContent("The repository holds too many folders and files: name a folder in it.")
         yield from ((path + each.name, each.oid) for each in entries if each.is_file)

@@ -70,7 +70,7 @@ def read_refs(content: bytes) -> list[Ref]:
         name, *attributes = rest.split(" ")
         known = dict(each.partition(":")[::2] for each in attributes)
         oid = known.get("peeled", oid)
-        if name and _OID.fullmatch(oid):
+        if name and _OID.fullmatch(oid) and line and line.isprintable():
             refs.append(Ref(name, oid, known.get("symref-target", "")))
     return refs
 
@@ -188,10 +188,14 @@ class TreeEntry:
         return self.mode & 0o170000 == 0o100000
 
 
-def read_tree(content: bytes, id_bytes: int) -> list[TreeEntry]:
-    """The entries of a folder; names that are not UTF-8 or no names are left out. Raises DamagedFile."""
-    entries, place = [], 0
+def read_tree(content: bytes, id_bytes: int) -> tuple[list[TreeEntry], int]:
+    """The entries of a folder, and how many there are with those whose names are none or not UTF-8.
+
+    Those are left out, but reading them takes its time. Raises DamagedFile.
+    """
+    entries, place, count = [], 0, 0
     while place < len(content):
+        count += 1
         space, end = content.find(b" ", place, place + 8), content.find(b"\0", place)
         if space < 0 or end < space or end + 1 + id_bytes > len(content):
             raise DamagedFile("A folder of the repository is damaged.")
@@ -203,7 +207,7 @@ def read_tree(content: bytes, id_bytes: int) -> list[TreeEntry]:
         except ValueError as problem:
             raise DamagedFile("A folder of the repository is damaged.") from problem
         place = end + 1 + id_bytes
-    return [each for each in entries if _is_name(each.name)]
+    return [each for each in entries if _is_name(each.name)], count
 
 
 def _is_name(name: str) -> bool:

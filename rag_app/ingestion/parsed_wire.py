@@ -36,7 +36,7 @@ def raise_refusal(answer: dict[str, Any]) -> None:
     if "error" not in answer:
         return
     kind = all_codes().get(str(answer["error"]), DocumentFailed)
-    message = str(answer.get("message") or "")[:MOST_MESSAGE_CHARS]
+    message = _words(answer.get("message") or "")[:MOST_MESSAGE_CHARS]
     if not issubclass(kind, RagError):
         raise DocumentFailed(message)
     scans = answer.get("scans")
@@ -52,14 +52,13 @@ def document(answer: dict[str, Any]) -> ParsedDocument:
         text = str(body["text"])
         blocks = tuple(_block(*row) for row in body["blocks"])
         pages = tuple(PageSpan(int(page), int(a), int(b)) for page, a, b in body["pages"])
-        metadata = {str(name): str(value) for name, value in body["metadata"].items()}
-        warnings = tuple(str(each) for each in body["warnings"])
-        places = tuple(PlaceSpan(int(a), int(b), checked(place)) for a, b, place in body["places"])
+        metadata = {_words(name): _words(value) for name, value in body["metadata"].items()}
+        warnings = tuple(_words(each) for each in body["warnings"])
+        places = tuple(PlaceSpan(int(a), int(b), checked(_place(place))) for a, b, place in body["places"])
         scans = tuple(int(each) for each in body["scans"])
-        names = tuple(str(each) for each in body["names"])
-        parsed = ParsedDocument(
-            text, blocks, pages, str(body["title"]), str(body["language"]), metadata, warnings, places, scans, names
-        )
+        names = tuple(_words(each) for each in body["names"])
+        title, language = _words(body["title"]), _words(body["language"])
+        parsed = ParsedDocument(text, blocks, pages, title, language, metadata, warnings, places, scans, names)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
         raise ParserCrashed() from problem
     spans = [(each.char_from, each.char_to) for kind in (blocks, pages, places) for each in kind]
@@ -68,6 +67,15 @@ def document(answer: dict[str, Any]) -> ParsedDocument:
     if any(before.char_to > after.char_from for before, after in pairwise(places)):
         raise ParserCrashed()
     return parsed
+
+
+def _words(value: object) -> str:
+    """Words that are no part of the text: a title may hold a NUL, which no table takes."""
+    return str(value).replace("\x00", "")
+
+
+def _place(given: Any) -> Any:
+    return {name: _words(each) if isinstance(each, str) else each for name, each in given.items()}
 
 
 def recognised_page(answer: dict[str, Any]) -> RecognisedPage:

@@ -149,8 +149,15 @@ def read_refusal(content: bytes) -> Refusal:
     except DamagedFile:
         return Refusal("", "")
     values = _texts(root) if _name(root) == "error" else {}
-    words = "".join(each for each in " ".join(values.get("message", "").split()) if each.isprintable())
-    return Refusal(values.get("code", "")[:100], words[:_LONGEST_WORDS], values.get("region", "")[:40])
+    return Refusal(
+        _plain(values.get("code", ""))[:100],
+        _plain(values.get("message", ""))[:_LONGEST_WORDS],
+        _plain(values.get("region", ""))[:40],
+    )
+
+
+def _plain(words: str) -> str:
+    return "".join(each for each in " ".join(words.split()) if each.isprintable())
 
 
 def _read(content: bytes) -> Any:

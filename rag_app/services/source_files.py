@@ -15,7 +15,8 @@ from rag_app.services.source_settings import SourceSettings
 
 LONGEST_PATH = LONGEST_ADDRESS - 60
 TOO_LARGE = "The file is larger than the source allows."
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+# Control characters, and those that turn the direction of what is read: `exe.md` would look like `dm.exe`.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\\\\]")
 _ENDINGS = frozenset(ending for row in SUPPORTED for ending in row.extensions)
 
 

@@ -21,7 +21,7 @@ FLOORS = (
     ("providers", "jobs"),
     ("database",),
     ("egress", "telemetry", "security"),
-    ("settings",),
+    ("settings", "content_coding"),
     ("errors",),
     ("",),
 )

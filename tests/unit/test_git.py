@@ -4,14 +4,18 @@ import contextlib
 import hashlib
 import tracemalloc
 import zlib
+from itertools import pairwise
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag_app.egress import Visit
 from rag_app.errors import DamagedFile, FetchFailed, TooMuchContent
 from rag_app.ingestion.forges import RepositoryLink, link_of, read_link
-from rag_app.ingestion.git_pack import BLOB, BY_NAME, BY_OFFSET, TREE, PackLimits, patched, read_pack
+from rag_app.ingestion.git_pack import BLOB, BY_NAME, BY_OFFSET, TREE, Objects, PackLimits, patched, read_pack
+from rag_app.ingestion.git_remote import Credentials, Remote, Wanted, _listed
 from rag_app.ingestion.git_wire import PackStream, packet, read_abilities, read_refs, read_tree, tree_of
 
 KEEP = frozenset({BLOB})
@@ -170,7 +174,7 @@ def test_any_answer_is_read_or_refused(content: bytes) -> None:
         with contextlib.suppress(FetchFailed, TooMuchContent):
             read(content)
     with contextlib.suppress(DamagedFile):
-        assert all("/" not in each.name and each.name not in ("", ".", "..") for each in read_tree(content, 20))
+        assert all("/" not in each.name and each.name not in ("", ".", "..") for each in read_tree(content, 20)[0])
 
 
 def test_abilities_and_names_of_a_server() -> None:
@@ -221,3 +225,44 @@ def test_a_copied_link_names_repository_branch_and_folder(address: str, branch: 
 )
 def test_a_file_is_linked_where_the_host_is_known(repository: str, expected: str | None) -> None:
     assert link_of(repository, "a/b", "docs/x #y.md") == expected
+
+
+def test_differences_in_any_order_are_put_together_in_one_pass() -> None:
+    """The first one waits for the last: looking through all that wait again and again would take hours."""
+    count, contents = 60_000, [b"0"]
+    for place in range(count):
+        contents.append(f"{place + 1}".encode())
+    chain = [
+        entry(BY_NAME, difference(old, new, bytes([len(new)]) + new), base=bytes.fromhex(name_of(old)))
+        for old, new in pairwise(contents)
+    ]
+    found = read_pack(pack(*reversed(chain), entry(BLOB, contents[0])), keep=KEEP)
+    assert len(found.by_id) == count + 1 and name_of(contents[-1]) in found.by_id
+
+
+def test_names_that_are_left_out_count_as_well() -> None:
+    """A few kilobytes can stand for billions of names: one folder that is in thousands of others."""
+    junk = (b"100644 ..\0" + bytes(20)) * 60_000
+    name = name_of(junk, "tree")
+    folders = b"".join(f"40000 d{place:05}\0".encode() + bytes.fromhex(name) for place in range(10_000))
+    root = name_of(folders, "tree")
+    kept = Objects({name: (TREE, junk), root: (TREE, folders)})
+    commit = f"tree {root}\n".encode()
+    kept.by_id["c" * 40] = (1, commit)
+    with pytest.raises(TooMuchContent, match="too many folders and files"):
+        _listed(kept, "c" * 40, Wanted("", lambda _: True, 100))
+
+
+def test_names_with_control_characters_are_none() -> None:
+    good, odd = f"{'a' * 40} refs/heads/main\n", f"{'b' * 40} HEAD symref-target:refs/heads/a\0b\n"
+    assert [each.name for each in read_refs(packet(good) + packet(odd))] == ["refs/heads/main"]
+
+
+def test_what_was_said_in_confidence_is_not_repeated() -> None:
+    remote = Remote(
+        cast(Visit, None), "https://forge.example/repository", Credentials("s3cret-t0ken", "me"), most_bytes=1
+    )
+    sent = remote._headers("https://forge.example/repository")["authorization"].removeprefix("Basic ")
+    with pytest.raises(FetchFailed) as caught, remote._discreet():
+        raise FetchFailed(f"The server says: {sent} and s3cret-t0ken", field="token")
+    assert caught.value.message == "The server says: … and …" and caught.value.details == {"field": "token"}

@@ -46,3 +46,12 @@ def test_a_missing_field_is_a_crash() -> None:
     for name in packed(WHOLE):
         with pytest.raises(ParserCrashed):
             wired({key: value for key, value in packed(WHOLE).items() if key != name})
+
+
+def test_a_nul_in_words_beside_the_text_is_left_out() -> None:
+    poisoned = {"title": "W\0ool", "metadata": {"au\0thor": "A\0da"}, "warnings": ["left\0 out"], "names": ["bo\0rea"]}
+    found = wired({**packed(WHOLE), **poisoned, "places": [[0, 16, {"part": "a\0b.txt"}]]})
+    assert (found.warnings, found.names, found.places[0].place) == (("left out",), ("borea",), {"part": "ab.txt"})
+    assert (found.title, found.metadata) == ("Wool", {"author": "Ada"})
+    with pytest.raises(ParserCrashed):
+        wired({**packed(WHOLE), "text": "A table\0of wool."})
