@@ -275,10 +275,7 @@ def reindex(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what it would take")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="show progress until the new index is in use")] = False,
 ) -> None:
-    """Search with another embedding model or passage size; the new index takes over by itself once it is complete.
-
-    The old one is kept for two weeks: “Go back to this one” under Settings in the console, or POST …/indexes/ID/use.
-    """
+    """Search with another model or passages; takes over by itself. Way back: Settings in the console, two weeks."""
 
     async def work(settings: Settings) -> None:
         from rag_app.services.index_estimate import estimate_index

@@ -104,7 +104,7 @@ async def chat_with_bot(
     context: ContextDep, actor: ActorDep, repetition: IdempotencyDep, bot_id: UUID, body: ChatIn
 ) -> Response:
     """Ask a bot."""
-    question = Question(body.message, body.conversation_id)
+    question = Question(body.message, body.conversation_id, via="api")
     started = await _ask(context, actor, bot_id, (question, repetition))
     return await answered(context, actor, started, stream=body.stream)
 
@@ -115,7 +115,7 @@ async def chat_with_knowledge_base(
 ) -> Response:
     """Ask a knowledge base."""
     bot = await implicit_bot(context, actor, knowledge_base_id)
-    question = Question(body.message, body.conversation_id)
+    question = Question(body.message, body.conversation_id, via="api")
     started = await _ask(context, actor, bot.id, (question, repetition))
     return await answered(context, actor, started, stream=body.stream)
 
@@ -123,7 +123,9 @@ async def chat_with_knowledge_base(
 @router.post("/query", response_model=AnswerView, responses=STREAM)
 async def query(context: ContextDep, actor: ActorDep, repetition: IdempotencyDep, body: QueryIn) -> Response:
     """Ask a bot that is named in the body."""
-    started = await _ask(context, actor, body.bot_id, (Question(body.question, body.conversation_id), repetition))
+    started = await _ask(
+        context, actor, body.bot_id, (Question(body.question, body.conversation_id, via="api"), repetition)
+    )
     return await answered(context, actor, started, stream=body.stream)
 
 

@@ -25,6 +25,7 @@ class ConversationView(View):
     bot_name: str
     knowledge_base_id: UUID | None
     title: str
+    via: Annotated[str, Field(description="where it was begun: console, api or cli")]
     archived: bool
     created_at: datetime
     updated_at: datetime

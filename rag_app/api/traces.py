@@ -29,6 +29,9 @@ class CandidateView(View):
     knowledge_base_id: UUID
     title: str
     external_id: str | None
+    filename: Annotated[str, Field(description="this and the next two are of the version in use now")]
+    version: int | None
+    version_at: datetime | None
     knowledge_base: str
     heading: str
     excerpt: str
@@ -112,7 +115,7 @@ class TraceOut(View):
 
 
 class DocumentIn(Shape):
-    """The document that is asked about: by its id, or by its external id or a part of its title."""
+    """The document that is asked about: by its id, or by its external id or a part of its title or file name."""
 
     document_id: UUID | None = None
     name: Annotated[PlainText, Field(max_length=500)] = ""
@@ -145,6 +148,8 @@ class AbsenceOut(View):
     knowledge_base_id: UUID
     title: str
     external_id: str | None
+    filename: str
+    others: Annotated[int, Field(description="further documents that the name fits")]
     knowledge_base: str
     reason: str
     sentence: str

@@ -59,6 +59,7 @@ class Conversation(SQLModel, table=True):
     bot_id: UUID = Field(foreign_key="bots.id", index=True, ondelete="CASCADE")
     user_id: UUID = Field(foreign_key="users.id", ondelete="CASCADE")
     title: str = ""
+    via: str = "console"  # console | api | cli: where it was begun
     archived_at: datetime | None = moment(default=False)
     created_at: datetime = moment()
     updated_at: datetime = moment()

@@ -31,7 +31,12 @@ def _talk(talk: TalkRow) -> rx.Component:
     # The keyboard stops once per chat; what can be done with one is reached when it is open.
     act: dict[str, Any] = {"look": "plain square mini", "tab_index": rx.cond(here, 0, -1)}
     return rx.el.li(
-        rx.el.a(talk.title, href=f"/chat/{talk.id}", class_name="cut", on_click=TalksState.close_list),
+        rx.el.a(
+            rx.el.span(talk.title, class_name="cut"),
+            rx.el.span(talk.bot, class_name="cut talk-bot"),
+            href=f"/chat/{talk.id}",
+            on_click=TalksState.close_list,
+        ),
         rx.el.div(
             sign_button("pencil", "Rename", on_click=TalksState.ask_rename(talk.id), **act),
             rx.cond(
@@ -65,7 +70,15 @@ def _talks() -> rx.Component:
                 rx.cond(
                     TalksState.words != "",
                     "No chat matches.",
-                    rx.cond(TalksState.archived, "No archived chats.", "Your chats appear here."),
+                    rx.cond(
+                        TalksState.archived,
+                        "No archived chats.",
+                        rx.cond(
+                            TalksState.of_programs,
+                            "No program asked with your keys or on the command line.",
+                            "Your chats appear here.",
+                        ),
+                    ),
                 ),
                 class_name="talks-list small muted",
                 style={"padding": "16px"},
@@ -77,7 +90,13 @@ def _talks() -> rx.Component:
                 look="plain mini",
                 on_click=TalksState.toggle_archived,
             ),
-            style={"padding": "8px", "border_top": "1px solid var(--line)"},
+            button(
+                rx.cond(TalksState.of_programs, "Back to your chats", "Asked by programs"),
+                look="plain mini",
+                on_click=TalksState.toggle_programs,
+            ),
+            class_name="row wrap",
+            style={"padding": "8px", "gap": "2px", "border_top": "1px solid var(--line)"},
         ),
         class_name=rx.cond(TalksState.list_open, "talks open", "talks"),
         aria_label="Chats",
@@ -151,6 +170,7 @@ def _thread() -> rx.Component:
                 rx.fragment(),
             ),
             follow=ChatState.conversation,
+            sent=ChatState.sent,
         ),
         rx.el.div(
             Composer.create(

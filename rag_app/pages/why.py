@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from rag_app.components.browser import Answer
 from rag_app.components.furniture import (
     badge,
     box,
@@ -18,8 +19,8 @@ from rag_app.components.furniture import (
 )
 from rag_app.pages.frame import Page, framed
 from rag_app.pages.retrieval_fields import retrieval_fields
-from rag_app.pages.why_tables import calls_table, candidates_table, trial_table
-from rag_app.state.rows import Timing
+from rag_app.pages.why_tables import calls_table, candidates_table, legend, trial_table
+from rag_app.state.rows import CitationRow, Timing
 from rag_app.state.why import WhyState
 from rag_app.state.why_rows import SearchRow, TriedRow
 
@@ -64,26 +65,62 @@ def _evidence() -> rx.Component:
             rx.el.strong(f"{WhyState.likely} %", class_name="num"),
             " likely that these passages answer the question. Below ",
             rx.el.strong(f"{WhyState.bar} %", class_name="num"),
-            " the bot says that it found nothing.",
+            " the bot says that it found nothing: that is its setting “Least probability”. How many passages it may "
+            "use at most is another one: “Passages”, here ",
+            rx.el.strong(WhyState.limit, class_name="num"),
+            ".",
         ),
         class_name="stack tight",
     )
 
 
+def _said() -> rx.Component:
+    """What was asked and what was answered."""
+    return rx.el.section(
+        rx.el.h2("Question", class_name="small muted"),
+        rx.el.p(WhyState.question, class_name="why-question", dir="auto"),
+        rx.el.h2("Answer", class_name="small muted"),
+        rx.cond(
+            WhyState.answer != "",
+            Answer.create(text=WhyState.answer, citations=WhyState.sources, active=0, on_cite=WhyState.open_source),
+            rx.el.p("It ended before a word was said.", class_name="muted"),
+        ),
+        rx.cond(
+            WhyState.sources.length() > 0,
+            rx.el.ul(rx.foreach(WhyState.sources, _source), class_name="sources", aria_label="Sources"),
+            rx.fragment(),
+        ),
+        class_name="card stack tight",
+    )
+
+
+def _source(citation: CitationRow) -> rx.Component:
+    return rx.el.li(
+        rx.el.a(
+            rx.el.span(citation.n, class_name="cite", aria_hidden="true"),
+            rx.el.span(citation.title, class_name="cut"),
+            rx.cond(citation.page != "", rx.el.span(citation.page, class_name="nowrap"), rx.fragment()),
+            href=f"/documents/{citation.document_id}",
+            class_name="source",
+        ),
+        key=citation.n,
+    )
+
+
 def _flow() -> rx.Component:
     return rx.el.ol(
-        _step("Question", "What was asked.", rx.el.p(WhyState.question, class_name="why-question", dir="auto")),
         rx.cond(
             WhyState.searched,
             rx.fragment(
                 _step(
                     "Searches and what they found",
                     "Each search compares words and meaning, and puts both together. The best passages come first.",
+                    legend(),
                     rx.foreach(WhyState.searches, _search),
                 ),
                 rx.cond(
                     WhyState.judged,
-                    _step("Is it an answer?", "Measured before anything is written.", _evidence()),
+                    _step("Is it an answer?", "Estimated before anything is written.", _evidence()),
                     rx.fragment(),
                 ),
                 _step("What the answer was made from", WhyState.way, rx.el.p(WhyState.prompt)),
@@ -91,7 +128,7 @@ def _flow() -> rx.Component:
             _step("No search", WhyState.way),
         ),
         _step(
-            "Answer",
+            "How it was written",
             "",
             rx.cond(
                 WhyState.abstained,
@@ -129,7 +166,7 @@ def _missing() -> rx.Component:
                             "document",
                             required=True,
                             max_length=500,
-                            placeholder="A part of its title, or its external id",
+                            placeholder="Title, file name or external id",
                             auto_complete="off",
                         ),
                     ),
@@ -223,6 +260,7 @@ def _tried(title: str, row: TriedRow) -> rx.Component:
 def _content() -> rx.Component:
     return rx.fragment(
         rx.foreach(WhyState.warnings, lambda warning: box(warning, tone="warn")),
+        _said(),
         _flow(),
         rx.cond(WhyState.searched, rx.fragment(_missing(), _trial()), rx.fragment()),
     )

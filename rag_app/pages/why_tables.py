@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from rag_app.components.browser import Age
 from rag_app.components.furniture import badge, table
 from rag_app.state.why import WhyState
 from rag_app.state.why_rows import CallRow, CandidateRow, FoundRow, SearchRow, TriedRow
@@ -22,6 +23,15 @@ def _candidate(row: CandidateRow) -> rx.Component:
         rx.el.td(row.place, class_name="num muted why-n"),
         rx.el.td(
             rx.el.a(row.title, href=f"/documents/{row.document_id}", class_name="doc-title"),
+            rx.cond(
+                row.apart != "",
+                rx.el.div(
+                    row.apart,
+                    rx.cond(row.since != "", rx.fragment(" · ", Age.create(when=row.since)), rx.fragment()),
+                    class_name="small muted",
+                ),
+                rx.fragment(),
+            ),
             rx.el.details(
                 rx.el.summary(row.where, class_name="small muted"),
                 rx.el.p(row.excerpt, class_name="passage small", dir="auto"),
@@ -45,9 +55,32 @@ def candidates_table(row: SearchRow) -> rx.Component:
         ("Meaning", ""),
         ("Together", ""),
         ("Reranked", ""),
-        ("Fate", ""),
+        ("What became of it", ""),
     ]
     return table(heads, rx.foreach(row.candidates, _candidate), label="Candidates")
+
+
+_FIGURES = (
+    ("#2 · 16.2", "The place in that column's own order, then the score. More is better, within one search only."),
+    ("Words", "How well it holds the words of the question; rare words count more. There is no highest score: the bar "
+     "is full for the best of this search."),
+    ("Meaning", "How close it is in meaning: 1 is the same, 0 has nothing to do with it."),
+    ("Together", "Both in one score, by the shares above the table; at 1 the bar is full, and a passage in which the "
+     "words stand close together may have more."),
+    ("Reranked", "The place that a reranker gave it; – without one."),
+    ("could have been used", "It was among what the answer may rest on, but the answer does not cite it."),
+    ("not among the best", "There were enough better ones: the setting “Passages” says how many are taken."),
+    ("part of a passage above", "It stands directly beside a better one, and both were joined."),
+)  # fmt: skip
+
+
+def legend() -> rx.Component:
+    """What the figures and words of the tables mean."""
+    rows = [rx.el.div(rx.el.dt(name), rx.el.dd(meaning)) for name, meaning in _FIGURES]
+    return rx.el.details(
+        rx.el.summary("What the figures mean", class_name="small"),
+        rx.el.dl(*rows, class_name="why-legend small"),
+    )
 
 
 def _call(row: CallRow) -> rx.Component:

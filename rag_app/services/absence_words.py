@@ -6,8 +6,10 @@ from typing import Literal
 
 Reason = Literal[
     "cited", "used", "refused", "budget", "pool", "duplicate", "below_limit", "reranked_down", "elsewhere",
-    "not_ready", "failed", "empty", "hidden", "filtered", "too_late", "no_word", "not_found",
+    "not_ready", "failed", "archive", "empty", "hidden", "filtered", "too_late", "no_word", "not_found",
 ]  # fmt: skip
+
+_MOST_MEMBERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,19 @@ class Facts:
     limit: int = 0
     ranks: Mapping[str, int | None] = field(default_factory=dict)
     missing: Sequence[str] = ()
+    members: Sequence[str] = ()  # titles of what an archive was unpacked into
     probability: float | None = None
     bar: float | None = None
+
+    @property
+    def unpacked(self) -> str:
+        """What became of an archive."""
+        if not self.members:
+            return "It is an archive, and nothing in it became a document."
+        named = ", ".join(f"“{title}”" for title in self.members[:_MOST_MEMBERS])
+        more = len(self.members) - _MOST_MEMBERS
+        listed = f"{named} and {more} more" if more > 0 else named
+        return f"It is an archive, which is not searched itself. It was unpacked into {listed}: ask about one of these."
 
     @property
     def gap(self) -> str:
@@ -33,7 +46,7 @@ class Facts:
 
 _FIXED: dict[Reason, str] = {
     "cited": "It was used: the answer cites it.",
-    "used": "It was used: the answer was made from it too, but does not cite it.",
+    "used": "It could have been used: it was among what the answer may rest on, but the answer does not cite it.",
     "budget": "It was found, but the passages before it filled the part of the prompt that is kept for passages.",
     "pool": "It was found by one of several searches; the passages of the others took the places.",
     "duplicate": "It was found, but another passage with nearly the same words stands in its place.",
@@ -49,6 +62,8 @@ def sentence_of(reason: Reason, facts: Facts) -> str:
     """The reason in words, in English."""
     if reason in _FIXED:
         return _FIXED[reason]
+    if reason == "archive":
+        return facts.unpacked
     if reason == "refused":
         return (
             f"It was found, but the answer said no: what was found was judged {_percent(facts.probability)} likely to "

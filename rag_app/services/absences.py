@@ -25,8 +25,10 @@ from rag_app.services.search import MOST_RESULTS, Query, scope_of
 from rag_app.services.traces import TracedCandidate, TraceView, read_trace
 
 _DOCUMENT = f"""
-SELECT d.id, d.knowledge_base_id, d.title, d.external_id, k.name AS knowledge_base, d.active_version_id,
-       v.state, v.error_message, v.ready_at,
+SELECT d.id, d.knowledge_base_id, d.title, d.external_id, d.kind, k.name AS knowledge_base, d.active_version_id,
+       v.state, v.error_message, v.ready_at, coalesce(v.filename, '') AS filename, count(*) OVER () AS fitting,
+       ARRAY(SELECT m.title FROM documents m WHERE m.knowledge_base_id = d.knowledge_base_id AND m.parent_id = d.id
+             AND m.deleted_at IS NULL ORDER BY m.created_at, m.id) AS members,
        (SELECT count(*) FROM edits e WHERE e.knowledge_base_id = d.knowledge_base_id AND e.document_id = d.id
         AND e.conflict IS NULL) AS hidden,
        (SELECT count(*) FROM passages p WHERE p.knowledge_base_id = d.knowledge_base_id AND p.document_id = d.id
@@ -39,9 +41,10 @@ WHERE {VISIBLE} AND d.deleted_at IS NULL
 _BY_ID = text(_DOCUMENT + " AND d.id = :id")
 _BY_NAME = text(
     _DOCUMENT
-    + """ AND (d.external_id = :name OR d.title ILIKE :like)
+    + """ AND (d.external_id = :name OR d.title ILIKE :like OR v.filename ILIKE :like)
 ORDER BY (d.knowledge_base_id = ANY(:kbs)) DESC, (d.external_id IS NOT DISTINCT FROM :name) DESC,
-         (lower(d.title) = lower(:name)) DESC, d.created_at DESC, d.id LIMIT 1"""
+         (lower(d.title) = lower(:name)) DESC, (lower(v.filename) = lower(:name)) DESC NULLS LAST,
+         d.created_at DESC, d.id LIMIT 1"""
 )
 _FILTER = document_filter(document="d", language="v.language", given=":filter")
 _MATCHES = text(
@@ -57,7 +60,7 @@ SELECT EXISTS (
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The document that is asked about: by its id, or by its external id or title."""
+    """The document that is asked about: by its id, or by its external id, title or file name."""
 
     document_id: UUID | None = None
     name: str = ""
@@ -71,6 +74,8 @@ class Absence:
     knowledge_base_id: UUID
     title: str
     external_id: str | None
+    filename: str
+    others: int  # further documents that the name fits
     knowledge_base: str
     reason: Reason
     sentence: str
@@ -96,7 +101,8 @@ async def why_not(context: Context, actor: Actor, message_id: UUID, wanted: Want
     reason = await _outside(context, bot, row, trace)
     if reason is not None:
         changes: dict[str, Any] = {"filter": {}} if reason == "filtered" else {}
-        return _absence(row, reason, facts=Facts(detail=row["error_message"] or ""), changes=changes)
+        facts = Facts(detail=row["error_message"] or "", members=row["members"])
+        return _absence(row, reason, facts=facts, changes=changes)
     return await _looked_for(context, actor, bot, trace, row=row)
 
 
@@ -164,6 +170,8 @@ async def _outside(context: Context, bot: BotCard, row: RowMapping, trace: Trace
         return "elsewhere"
     if row["active_version_id"] is None:
         return "failed" if row["state"] == "failed" else "not_ready"
+    if row["kind"] == "archive":
+        return "archive"
     if not row["passages"]:
         return "hidden" if row["hidden"] else "empty"
     if bot.retrieval.filter and not await _matches(context, bot.retrieval.filter, row):
@@ -232,6 +240,8 @@ def _absence(row: RowMapping, reason: Reason, *, facts: Facts | None = None, **m
         knowledge_base_id=row["knowledge_base_id"],
         title=row["title"],
         external_id=row["external_id"],
+        filename=row["filename"],
+        others=row["fitting"] - 1,
         knowledge_base=row["knowledge_base"],
         reason=reason,
         sentence=sentence_of(reason, known),

@@ -17,6 +17,7 @@ from rag_app.errors import Busy, Conflict, InvalidInput, NotFound, StreamExpired
 from rag_app.services.answering import Asked, events_of
 from rag_app.services.bots import BotCard, get_bot
 from rag_app.services.context import Context
+from rag_app.services.conversations import Via
 from rag_app.services.permissions import Actor, permit
 from rag_app.services.run_registry import Numbered, Run
 from rag_app.services.runs import start_run
@@ -51,11 +52,12 @@ _STOP = text("UPDATE messages SET stop_requested = true WHERE id = :id AND statu
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and in which conversation (None = a new one)."""
+    """What is asked, and in which conversation (None = a new one, begun at `via`)."""
 
     message: str
     conversation_id: UUID | None = None
     language: str = ""
+    via: Via = "console"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +242,9 @@ async def _conversation(session: AsyncSession, actor: Actor, bot: BotCard, quest
             raise NotFound("There is no such conversation with this bot, or it is not yours.")
         return question.conversation_id
     title = " ".join(message.split())
-    conversation = Conversation(workspace_id=actor.workspace_id, bot_id=bot.id, user_id=actor.user_id, title=title[:80])
+    conversation = Conversation(
+        workspace_id=actor.workspace_id, bot_id=bot.id, user_id=actor.user_id, title=title[:80], via=question.via
+    )
     session.add(conversation)
     await session.flush()
     return conversation.id

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
@@ -12,15 +12,17 @@ from rag_app.services.context import Context
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
 
+Via = Literal["console", "api", "cli"]
 LONGEST_TITLE = 200
 LONGEST_COMMENT = 2000
 
 _CARDS = """
 SELECT c.id, c.bot_id, b.name AS bot_name, b.implicit_knowledge_base_id AS knowledge_base_id, c.title,
-       c.archived_at IS NOT NULL AS archived, c.created_at, c.updated_at
+       c.via, c.archived_at IS NOT NULL AS archived, c.created_at, c.updated_at
 FROM conversations c JOIN bots b ON b.id = c.bot_id WHERE c.user_id = :user AND c.workspace_id = :workspace
 """
-_WANTED = """ AND (CAST(:archived AS boolean) IS NULL OR (c.archived_at IS NOT NULL) = :archived)
+_WANTED = """ AND (CAST(:by_person AS boolean) IS NULL OR (c.via = 'console') = :by_person)
+AND (CAST(:archived AS boolean) IS NULL OR (c.archived_at IS NOT NULL) = :archived)
 AND (CAST(:q AS text) IS NULL OR c.title ILIKE :q
      OR c.id IN (SELECT m.conversation_id FROM messages m WHERE m.text ILIKE :q))"""
 _LIST = text(
@@ -64,6 +66,7 @@ class ConversationCard:
     bot_name: str
     knowledge_base_id: UUID | None
     title: str
+    via: str
     archived: bool
     created_at: datetime
     updated_at: datetime
@@ -119,10 +122,11 @@ def _message(row: RowMapping) -> MessageCard:
 
 @dataclass(frozen=True, slots=True)
 class ConversationFilter:
-    """Which conversations are wanted; `archived` None = both kinds."""
+    """Which conversations are wanted; None = both kinds. `by_person`: begun in the console, not by a program."""
 
     q: str | None = None
     archived: bool | None = False
+    by_person: bool | None = None
 
 
 def _mine(actor: Actor, **more: Any) -> dict[str, Any]:
@@ -138,7 +142,8 @@ async def list_conversations(
     like = None
     if wanted.q and wanted.q.strip():
         like = "%" + wanted.q.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    values = _mine(actor, q=like, archived=wanted.archived, moment=moment, identity=identity, limit=page.limit + 1)
+    narrowed = {"q": like, "archived": wanted.archived, "by_person": wanted.by_person}
+    values = _mine(actor, **narrowed, moment=moment, identity=identity, limit=page.limit + 1)
     async with context.transaction() as session:
         cards = [ConversationCard(**row) for row in (await session.execute(_LIST, values)).mappings()]
     return page_of(cards, page.limit, lambda card: (card.updated_at, card.id))

@@ -19,7 +19,7 @@ KEPT_DAYS = 90
 EXCERPT_CHARS = 280
 _MESSAGE = text("""
 SELECT m.id, m.conversation_id, m.role, m.status, m.abstained, m.model, m.citations, m.created_at, c.bot_id,
-       b.name AS bot_name, asked.text AS question, t.data, m.error_message
+       b.name AS bot_name, asked.text AS question, m.text AS answer, t.data, m.error_message
 FROM messages m JOIN conversations c ON c.id = m.conversation_id JOIN bots b ON b.id = c.bot_id
 LEFT JOIN messages asked ON asked.id = m.reply_to_id
 LEFT JOIN message_traces t ON t.message_id = m.id
@@ -31,8 +31,10 @@ JOIN knowledge_bases k ON k.id = p.knowledge_base_id
 WHERE p.knowledge_base_id = ANY(:kbs) AND p.id = ANY(:ids) AND {VISIBLE}
 """)  # noqa: S608 - made of constants
 _DOCUMENTS = text(f"""
-SELECT d.id, d.title, d.external_id, k.name AS knowledge_base FROM documents d
+SELECT d.id, d.title, d.external_id, k.name AS knowledge_base, v.filename, v.number, v.created_at FROM documents d
 JOIN knowledge_bases k ON k.id = d.knowledge_base_id
+LEFT JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id
+     AND v.id = coalesce(d.active_version_id, d.latest_version_id)
 WHERE d.knowledge_base_id = ANY(:kbs) AND d.id = ANY(:ids) AND d.deleted_at IS NULL AND {VISIBLE}
 """)  # noqa: S608 - made of constants
 _FORGET = text("DELETE FROM message_traces WHERE at < now() - make_interval(days => :days)")
@@ -47,6 +49,9 @@ class TracedCandidate:
     knowledge_base_id: UUID
     title: str
     external_id: str | None
+    filename: str  # this and the next two are of the version in use now
+    version: int | None
+    version_at: datetime | None
     knowledge_base: str
     heading: str
     excerpt: str
@@ -86,6 +91,8 @@ class TraceView:
     bot_id: UUID
     bot_name: str
     question: str
+    answer: str  # this and its citations as they stand in the conversation of the person
+    sources: Sequence[Mapping[str, Any]]
     status: str
     abstained: bool
     model: str
@@ -139,6 +146,8 @@ def _view(row: RowMapping, queries: Sequence[TracedQuery]) -> TraceView:
         bot_id=row["bot_id"],
         bot_name=row["bot_name"],
         question=row["question"] or "",
+        answer=row["answer"],
+        sources=row["citations"],
         status=row["status"],
         abstained=row["abstained"],
         model=row["model"],
@@ -183,6 +192,9 @@ def _candidate(
         knowledge_base_id=UUID(data["knowledge_base_id"]),
         title=document["title"],
         external_id=document["external_id"],
+        filename=document["filename"] or "",
+        version=document["number"],
+        version_at=document["created_at"],
         knowledge_base=document["knowledge_base"],
         heading=passage["heading"] if passage else "",
         excerpt=passage["excerpt"] if passage else "",

@@ -45,6 +45,7 @@ class ChatState(PassageViewState):
     grounded: bool = False
     messages: list[MessageRow] = []
     running: bool = False
+    sent: int = 0
     run: str = ""
     partial: str = ""
     partial_citations: list[CitationRow] = []
@@ -146,6 +147,7 @@ class ChatState(PassageViewState):
         if self.running or not question or not self.target:
             return
         self.problem, self.announcement, self.running, self.phase = "", "", True, BEGINNING
+        self.sent += 1
         self._show([*self.messages, MessageRow(id=f"asked-{len(self.messages)}", role="user", text=question)])
         yield
         fresh = not self.conversation
@@ -173,6 +175,7 @@ class ChatState(PassageViewState):
             started = await answers.regenerate(surroundings(), await self._actor(), as_id(self.last_answer))
             self._show([row for row in self.messages if row.id != self.last_answer])
             self.running, self.run, self.phase = True, str(started.message_id), BEGINNING
+            self.sent += 1
             target = ChatState.follow_run
         return target
 

@@ -43,6 +43,7 @@ class KnowledgeRow:
     working: int
     failed: int
     created_at: str
+    conflicts: str = ""  # that wait for a person, in words
 
 
 @dataclass
@@ -157,6 +158,7 @@ class TalkRow:
     id: str
     title: str
     updated_at: str
+    bot: str = ""
     archived: bool = False
 
 

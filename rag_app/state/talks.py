@@ -23,6 +23,7 @@ class TalksState(SessionState):
     rows: list[TalkRow] = []
     words: str = ""
     archived: bool = False
+    of_programs: bool = False
     list_open: bool = False
     renamed_id: str = ""
     renamed_title: str = ""
@@ -38,7 +39,7 @@ class TalksState(SessionState):
             await self._read()
 
     async def _read(self) -> None:
-        wanted = ConversationFilter(q=self.words or None, archived=self.archived)
+        wanted = ConversationFilter(self.words or None, self.archived, by_person=not self.of_programs)
         found = await list_conversations(
             surroundings(), await self._actor(), wanted=wanted, page=PageRequest(limit=100)
         )
@@ -55,6 +56,13 @@ class TalksState(SessionState):
     async def toggle_archived(self) -> None:
         """Show the archive, or leave it."""
         self.archived = not self.archived
+        async with self._trying():
+            await self._read()
+
+    @rx.event
+    async def toggle_programs(self) -> None:
+        """Show what programs asked with this person's keys, or leave that."""
+        self.of_programs = not self.of_programs
         async with self._trying():
             await self._read()
 
@@ -121,4 +129,4 @@ class TalksState(SessionState):
 
 def talk_row(view: ConversationCard) -> TalkRow:
     """A conversation as the list shows it."""
-    return TalkRow(str(view.id), view.title or "Untitled", view.updated_at.isoformat(), view.archived)
+    return TalkRow(str(view.id), view.title or "Untitled", view.updated_at.isoformat(), view.bot_name, view.archived)

@@ -10,7 +10,7 @@ from rag_app.services.permissions import is_allowed
 from rag_app.services.traces import read_trace
 from rag_app.services.trials import try_settings
 from rag_app.state.retrieval_form import RetrievalForm, changes_from, form_of
-from rag_app.state.rows import Timing
+from rag_app.state.rows import CitationRow, Timing
 from rag_app.state.session import SessionState, as_id, as_text
 from rag_app.state.surroundings import surroundings
 from rag_app.state.why_rows import (
@@ -23,6 +23,7 @@ from rag_app.state.why_rows import (
     call_rows,
     prompt_words,
     search_rows,
+    source_rows,
     timing_rows,
     trial_rows,
 )
@@ -35,6 +36,8 @@ class WhyState(SessionState):
     loaded: bool = False
     problem: str = ""
     question: str = ""
+    answer: str = ""
+    sources: list[CitationRow] = []
     conversation: str = ""
     bot_name: str = ""
     way: str = ""
@@ -48,6 +51,7 @@ class WhyState(SessionState):
     prompt: str = ""
     citations: str = ""
     judged: bool = False
+    limit: int = 0
     likely: int = 0
     bar: int = 0
     may_apply: bool = False
@@ -73,11 +77,13 @@ class WhyState(SessionState):
             trace = await read_trace(context, actor, self._segment_id(1))
             bot = await get_bot(context, actor, trace.bot_id)
             self.question, self.conversation = trace.question, str(trace.conversation_id)
+            self.answer, self.sources = trace.answer, source_rows(trace)
             self.bot_name, self._bot = trace.bot_name, str(trace.bot_id)
             self.way, self.model, self.abstained = WAYS.get(trace.way, ""), trace.model, trace.abstained
             self.searches, self.calls = search_rows(trace), call_rows(trace)
             self.searched = bool(self.searches)
             self.timings = [Timing(*each) for each in timing_rows(trace.timings_ms)]
+            self.limit = int(trace.settings.get("limit", bot.retrieval.limit))
             self.warnings, self.prompt = list(trace.warnings), prompt_words(trace)
             self.judged = trace.evidence["probability"] is not None
             self.likely = percent(trace.evidence["probability"] or 0.0)
@@ -93,7 +99,14 @@ class WhyState(SessionState):
         self.searches, self.calls, self.timings, self.warnings = [], [], [], []
         self.searched = self.judged = self.tried = self.trying = False
         self.question = self.conversation = self.way = self.prompt = self.citations = self.bot_name = ""
+        self.answer, self.sources, self.limit = "", [], 0
         self.absence, self._changes, self._suggested = AbsenceRow(), {}, {}
+
+    @rx.event
+    def open_source(self, n: int) -> Any:
+        """Go to the document behind a chip of the answer."""
+        found = next((each for each in self.sources if each.n == n), None)
+        return rx.redirect(f"/documents/{found.document_id}") if found else None
 
     @rx.event
     async def ask_about(self, form: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """“Why this answer” as plain values ready for the browser."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -9,16 +10,18 @@ from rag_app.retrieval.places import described
 from rag_app.services.absences import Absence
 from rag_app.services.traces import TracedCandidate, TracedQuery, TraceView
 from rag_app.services.trials import Trial, Tried
+from rag_app.state.chat_rows import citation_row
+from rag_app.state.rows import CitationRow
 from rag_app.state.wording import count, counted, milliseconds, money, percent
 
 FATES = {
-    "used": ("used", "working"),
+    "used": ("could have been used", "flat"),
     "cited": ("cited in the answer", "good"),
     "budget": ("no room in the prompt", "warn"),
     "pool": ("another search took its place", "warn"),
     "joined": ("part of a passage above", "flat"),
     "duplicate": ("same words as another", "flat"),
-    "below_limit": ("below the limit", "flat"),
+    "below_limit": ("not among the best", "flat"),
 }
 WHYS = {
     "asked": "as it was asked",
@@ -55,6 +58,8 @@ class CandidateRow:
     place: str
     document_id: str
     title: str
+    apart: str  # file name and version, where documents have the same title
+    since: str  # when that version came, ISO 8601; "" = need not be known
     where: str
     excerpt: str
     words: str
@@ -133,10 +138,22 @@ class AbsenceRow:
 
 def search_rows(trace: TraceView) -> list[SearchRow]:
     """The searches of an answer."""
-    return [_search(query) for query in trace.queries]
+    titles = {each.document_id: each.title for query in trace.queries for each in query.candidates}
+    several = {title for title, times in Counter(titles.values()).items() if times > 1}
+    limit = trace.settings.get("limit")
+    return [_search(query, several, limit) for query in trace.queries]
 
 
-def _search(query: TracedQuery) -> SearchRow:
+def source_rows(trace: TraceView) -> list[CitationRow]:
+    """The citations of an answer; documents of one title are told apart as among the candidates."""
+    apart = {row.document_id: row.apart for search in search_rows(trace) for row in search.candidates}
+    rows = [citation_row(each) for each in trace.sources]
+    for row in rows:
+        row.page = " · ".join(part for part in (row.page, apart.get(row.document_id, "")) if part)
+    return rows
+
+
+def _search(query: TracedQuery, several: Set[str], limit: int | None) -> SearchRow:
     top = max((each.bm25 for each in query.candidates), default=0.0)
     share = round(query.dense_weight * 100)
     hidden = counted(query.hidden, "candidate")
@@ -147,12 +164,19 @@ def _search(query: TracedQuery) -> SearchRow:
         weights=f"words count {100 - share} %, meaning {share} %",
         hidden=f"{hidden} not shown: gone since, or not yours to see." if query.hidden else "",
         reranked=any(each.ranks.get("rerank") for each in query.candidates),
-        candidates=[_candidate(place, each, top) for place, each in enumerate(query.candidates, start=1)],
+        candidates=[
+            _candidate(place, each, top=top, is_double=each.title in several, limit=limit)
+            for place, each in enumerate(query.candidates, start=1)
+        ],
     )
 
 
-def _candidate(place: int, one: TracedCandidate, top: float) -> CandidateRow:
+def _candidate(place: int, one: TracedCandidate, *, top: float, is_double: bool, limit: int | None) -> CandidateRow:
     fate, tone = FATES["cited" if one.cited else one.fate]
+    if one.fate == "below_limit" and limit and not one.cited:
+        fate = f"{fate} {limit}"
+    version = f"version {one.version}" if one.version else ""
+    known_as = one.filename if one.filename not in ("", one.title) else one.external_id or one.filename
     where = " · ".join(
         part for part in (one.heading, described(one.place, one.page_from, one.page_to), one.knowledge_base) if part
     )
@@ -161,6 +185,8 @@ def _candidate(place: int, one: TracedCandidate, top: float) -> CandidateRow:
         place=f"{place}.",
         document_id=str(one.document_id),
         title=one.title,
+        apart=" · ".join(part for part in (known_as, version) if part) if is_double else "",
+        since=one.version_at.isoformat() if is_double and one.version_at else "",
         where=where,
         excerpt=one.excerpt or "This passage was cut anew since.",
         words=_rank(one.ranks.get("lexical"), f"{one.bm25:.1f}"),
@@ -206,7 +232,7 @@ def prompt_words(trace: TraceView) -> str:
     note = trace.prompt
     passages = counted(note["passages"], "passage")
     if not note["prompt_tokens"]:
-        return f"{passages} could be used." if note["passages"] else "No passage could be used."
+        return f"{passages} could have been used." if note["passages"] else "No passage could have been used."
     turns = f", {counted(note['history_turns'], 'earlier message')}" if note["history_turns"] else ""
     return (
         f"{passages} of about {count(note['passage_tokens'])} tokens, of the {count(note['budget_tokens'])} that are "
@@ -265,7 +291,12 @@ def absence_row(absence: Absence) -> AbsenceRow:
 
 def _details(absence: Absence) -> list[str]:
     standing, last = absence.standing, absence.last_shown
-    found = [f"Looked at with the search “{absence.query}”."] if absence.query else []
+    found = [f"Its file is “{absence.filename}”."] if absence.filename not in ("", absence.title) else []
+    if absence.others:
+        fits = "document fits" if absence.others == 1 else "documents fit"
+        found.append(f"{absence.others} other {fits} this name too: the whole file name or external id says which.")
+    if absence.query:
+        found.append(f"Looked at with the search “{absence.query}”.")
     if absence.hidden:
         found.append(f"{counted(absence.hidden, 'stretch', 'stretches')} of it cannot be found, because of edits.")
     if standing.by_words:

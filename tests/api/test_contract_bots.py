@@ -24,7 +24,7 @@ MESSAGE = {
     "error", "feedback", "created_at",
 }  # fmt: skip
 CONVERSATION = {
-    "id", "bot_id", "bot_name", "knowledge_base_id", "title", "archived", "created_at", "updated_at",
+    "id", "bot_id", "bot_name", "knowledge_base_id", "title", "via", "archived", "created_at", "updated_at",
 }  # fmt: skip
 
 
@@ -165,6 +165,7 @@ async def test_conversations_are_listed_renamed_archived_and_deleted(house: Hous
         return [each["id"] for each in items]
 
     whole = (await house.owner.get(f"{V1}/conversations")).json()["items"]
+    assert {each["via"] for each in whole} == {"api"}
     assert all(set(each) == CONVERSATION for each in whole)
     assert whole[1]["title"] == "When is the refund paid?" and whole[1]["bot_name"] == "Helper"
     assert await listed() == [second["conversation_id"], first["conversation_id"]]

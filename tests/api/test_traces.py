@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 import httpx
 import pytest
@@ -201,6 +203,40 @@ async def test_each_reason_for_a_missing_document_has_its_sentence(shop: Shop) -
     assert found["standing"]["by_words"]["bm25"] == 0
     assert found["standing"]["by_meaning"]["cosine"] is not None
     assert found["changes"] == {"mode": "hybrid"}
+
+
+def zipped(**members: str) -> bytes:
+    """An archive of Markdown files."""
+    file = BytesIO()
+    with ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.md", content)
+    return file.getvalue()
+
+
+async def test_a_document_is_found_by_its_file_name_and_an_archive_says_what_became_of_it(shop: Shop) -> None:
+    bundle = zipped(
+        faq="# Common questions\n\nThe shop is shut on Sundays.", rates="# Rates\n\nA parcel costs 5 euros."
+    )
+    leave = b"# House rules\n\nDogs stay outside."
+    files = [("files", ("rules_2026.md", leave)), ("files", ("rules_2027.md", leave + b" Cats too.")),
+             ("files", ("bundle.zip", bundle))]  # fmt: skip
+    sent = await shop.owner.post(f"{V1}/knowledge-bases/{shop.base}/documents", files=files)
+    assert sent.status_code == 202, sent.text
+    async with open_workshop(shop.cast.context) as workshop:
+        await work_off(shop.cast.context, workshop)
+    answer = await shop.ask("When is the refund paid to the card?")
+    named = await shop.why_not(answer, "RULES_2026.md")
+    assert (named["title"], named["filename"], named["others"]) == ("House rules", "rules_2026.md", 0)
+    assert (await shop.why_not(answer, "rules_20"))["others"] == 1
+    archive = await shop.why_not(answer, "bundle.zip")
+    assert archive["reason"] == "archive"
+    assert "“Common questions”, “Rates”" in archive["sentence"]
+    asked = await shop.ask("Where do dogs stay?")
+    candidates = (await shop.trace(asked))["queries"][0]["candidates"]
+    mine = {(each["title"], each["filename"], each["version"]) for each in candidates if "rules" in each["filename"]}
+    assert mine == {("House rules", "rules_2026.md", 1), ("House rules", "rules_2027.md", 1)}
+    assert all(each["version_at"] for each in candidates)
 
 
 async def test_a_document_outside_what_can_be_found(shop: Shop) -> None:

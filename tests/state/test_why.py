@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from sqlalchemy import text
+
 from rag_app.services import answers
 from rag_app.services.bots import NewBot, create_bot, get_bot
 from rag_app.services.context import Context
@@ -33,6 +35,9 @@ async def test_the_page_of_an_answer(address: str, web_context: Context) -> None
     async with tab(address, cookie=signed_in.token, path=f"/why/{message_id}") as wire:
         shown = vars_of([*wire.seen, *await wire.fire(f"{STATE}load")])
         assert shown["problem"] == "" and shown["loaded"] is True
+        assert shown["question"] == "When is the refund paid to the card?"
+        assert "original card within five working days" in shown["answer"]
+        assert shown["sources"][0]["title"] == "Refunds" and shown["limit"] == 8
         [search] = shown["searches"]
         assert search["candidates"][0]["title"] == "Refunds"
         assert search["candidates"][0]["fate"] == "cited in the answer"
@@ -49,6 +54,28 @@ async def test_the_page_of_an_answer(address: str, web_context: Context) -> None
         assert (await get_bot(web_context, actor, bot_id)).retrieval.limit == 1
         wrong = vars_of(await wire.fire(f"{STATE}try_fields", {"form": {**FIELDS, "limit": "many"}}))
         assert "number" in wrong["trial_problem"]
+
+
+async def test_documents_of_one_title_are_told_apart_by_file_and_version(address: str, web_context: Context) -> None:
+    actor, signed_in = await owner(web_context)
+    library = Library(web_context.engine, actor.workspace_id)
+    base = await library.base()
+    for words, title in (("The refund is paid in five days.", "Policy"), ("The refund is paid in nine days.", "Policy"),
+                        ("A refund needs the receipt.", "Receipts")):  # fmt: skip
+        await library.publish(base, words, title=title)
+    async with web_context.transaction() as session:
+        in_use = "UPDATE documents d SET active_version_id = v.id FROM versions v WHERE v.document_id = d.id"
+        await session.execute(text(in_use))
+    bot = await create_bot(web_context, actor, NewBot("Helper", knowledge_base_ids=[base]))
+    started = await answers.ask(web_context, actor, bot.id, answers.Question("When is the refund paid?"))
+    await answers.finished(web_context, actor, started)
+    async with tab(address, cookie=signed_in.token, path=f"/why/{started.message_id}") as wire:
+        shown = vars_of([*wire.seen, *await wire.fire(f"{STATE}load")])
+    [search] = shown["searches"]
+    assert {each["page"].rpartition(" · ")[2] for each in shown["sources"]} == {"version 1"}
+    apart = {each["title"]: (each["apart"], bool(each["since"])) for each in search["candidates"]}
+    assert apart["Policy"][0].endswith("version 1") and apart["Policy"][1]
+    assert apart["Receipts"] == ("", False)
 
 
 async def test_nobody_else_sees_it_and_a_viewer_applies_nothing(address: str, web_context: Context) -> None:
