@@ -11,8 +11,10 @@ from rag_app.api.dependencies import ActorDep, ContextDep, PageDep
 from rag_app.api.documents import AcceptedView
 from rag_app.api.idempotency import IdempotentRoute
 from rag_app.api.shapes import LARGEST_INTEGER, Listing, PlainText, Shape, View, listing, whole_listing
-from rag_app.services import conflicts, edit_cards, edits, notes
+from rag_app.services import conflict_places, conflicts, edit_cards, edits, notes
+from rag_app.services.conflict_places import NowThere
 from rag_app.services.conflicts import Resolution
+from rag_app.services.edit_cards import EditCard
 from rag_app.services.edits import LONGEST_CORRECTION, NewEdit
 from rag_app.services.labels import LONGEST_TITLE
 from rag_app.services.notes import NewNote
@@ -71,6 +73,21 @@ class EditView(View):
     char_to: int | None
     created_by: str
     created_at: datetime
+
+
+class NowView(View):
+    """What the version in use says where an edit in conflict belonged; `reattach` takes the same stretch."""
+
+    version_id: UUID
+    char_from: int
+    char_to: int
+    text: str
+
+
+class ConflictView(EditView):
+    """An edit that waits for a person; `now` is null when its place is not known any more."""
+
+    now: NowView | None
 
 
 class NoteView(View):
@@ -132,10 +149,16 @@ async def resolve(context: ContextDep, actor: ActorDep, edit_id: UUID, body: Res
 @router.get("/knowledge-bases/{knowledge_base_id}/conflicts")
 async def list_conflicts(
     context: ContextDep, actor: ActorDep, page: PageDep, knowledge_base_id: UUID
-) -> Listing[EditView]:
-    """Edits whose words were not found again for certain, newest first."""
+) -> Listing[ConflictView]:
+    """Edits whose words were not found again for certain, newest first, and what the text says there now."""
     found = await edit_cards.list_conflicts(context, actor, knowledge_base_id, page)
-    return listing(found, EditView.model_validate)
+    places = await conflict_places.places_now(context, actor, found.items)
+    return listing(found, lambda card: _shown_conflict(card, places.get(card.id)))
+
+
+def _shown_conflict(card: EditCard, now: NowThere | None) -> ConflictView:
+    shown = EditView.model_validate(card).model_dump()
+    return ConflictView(**shown, now=NowView.model_validate(now) if now else None)
 
 
 @router.get("/knowledge-bases/{knowledge_base_id}/notes")

@@ -4,7 +4,7 @@ import reflex as rx
 
 from rag_app.components.browser import Tabs, Ticker
 from rag_app.components.furniture import badge, box, empty, icon, link_button, page_head, problem, skeleton, tab
-from rag_app.pages.document_edits import edit_forms, edit_marks, note_origin_box, passage_actions
+from rag_app.pages.document_edits import conflicts_box, edit_forms, edit_marks, note_origin_box, passage_actions
 from rag_app.pages.document_history import history_tab, version_uploader
 from rag_app.pages.document_remarks import members, remarks
 from rag_app.pages.frame import Page, framed
@@ -125,6 +125,7 @@ def content() -> rx.Component:
                     rx.fragment(),
                 ),
                 problem(row.error),
+                conflicts_box(DocumentState.kb_id),
                 remarks(),
                 rx.cond(row.is_archive, members(), _tabs()),
                 rx.cond(row.is_archive, rx.fragment(), _views()),

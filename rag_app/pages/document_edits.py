@@ -1,5 +1,7 @@
 """The edits of a document: what was hidden or corrected, by whom, and the forms that do it."""
 
+from typing import Any
+
 import reflex as rx
 
 from rag_app.components.browser import Age, Ticker
@@ -81,6 +83,20 @@ def _mark(mark: EditMark) -> rx.Component:
         class_name="card stack tight",
         key=mark.id,
         id="edit-" + mark.id,
+    )
+
+
+def conflicts_box(kb_id: Any) -> rx.Component:
+    """Says on every tab of a document that changes made in it do not fit it any more."""
+    return rx.cond(
+        EditsState.waiting != "",
+        box(
+            EditsState.waiting,
+            " because the text has changed there. ",
+            rx.el.a("Decide under “Conflicts”", href=f"/knowledge/{kb_id}?tab=conflicts"),
+            tone="warn",
+        ),
+        rx.fragment(),
     )
 
 

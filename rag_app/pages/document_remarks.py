@@ -9,9 +9,44 @@ from rag_app.state.rows import DocumentRow
 from rag_app.state.unlock import UnlockState
 
 
+def _whence() -> rx.Component:
+    """The address of a page, the path of a file, and the source that brings it."""
+    state = DocumentState
+    return rx.cond(
+        (state.live_url != "") | (state.path != "") | (state.source_id != ""),
+        rx.el.p(
+            rx.cond(state.path != "", rx.el.span(state.path), rx.fragment()),
+            rx.cond((state.path != "") & (state.live_url != ""), " · ", ""),
+            rx.cond(
+                state.live_url != "",
+                rx.el.a(
+                    state.live_url,
+                    icon("external_link"),
+                    href=state.live_url,
+                    target="_blank",
+                    rel="noopener noreferrer nofollow",
+                ),
+                rx.fragment(),
+            ),
+            rx.cond(
+                state.source_id != "",
+                rx.fragment(
+                    rx.cond((state.path != "") | (state.live_url != ""), " · ", ""),
+                    "kept up to date by the source ",
+                    rx.el.a(state.source_name, href=f"/sources/{state.source_id}"),
+                ),
+                rx.fragment(),
+            ),
+            class_name="small muted break",
+        ),
+        rx.fragment(),
+    )
+
+
 def remarks() -> rx.Component:
     """The sentences on the reading, and where the document came from."""
     return rx.fragment(
+        _whence(),
         unlock_dialog(),
         rx.cond(
             DocumentState.row.asks_password & DocumentState.may_edit,

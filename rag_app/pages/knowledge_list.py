@@ -34,6 +34,7 @@ def _card(row: KnowledgeRow) -> rx.Component:
             rx.el.span(row.documents, " · ", row.passages, class_name="num"),
             rx.cond(row.working > 0, badge(f"{row.working} on the way", tone="working"), rx.fragment()),
             rx.cond(row.failed > 0, badge(f"{row.failed} failed", tone="failed"), rx.fragment()),
+            rx.cond(row.conflicts != "", badge(row.conflicts, tone="warn"), rx.fragment()),
             class_name="row wrap small muted",
             style={"margin_top": "8px"},
         ),

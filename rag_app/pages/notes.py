@@ -141,6 +141,13 @@ def _conflict(mark: EditMark) -> rx.Component:
         box(mark.message, tone="warn"),
         mark_body(mark),
         rx.cond(
+            mark.now != "",
+            rx.el.p(
+                rx.el.span("The text says now: ", class_name="small muted"), mark.now, class_name="diff", dir="auto"
+            ),
+            rx.fragment(),
+        ),
+        rx.cond(
             NotesState.may_edit,
             rx.el.div(
                 button("Attach again", look="mini", on_click=NotesState.ask_attach(mark.id)),
@@ -182,8 +189,12 @@ def conflicts_tab() -> rx.Component:
             "Attach again",
             field(
                 "Words in the document",
-                text_area("words", rows=6, required=True),
-                hint="Copy the words it belongs to now out of the document.",
+                text_area("words", rows=6, required=True, default_value=state.attach_words),
+                hint=rx.cond(
+                    state.attach_words != "",
+                    "What stands there now. Change it if the edit belongs to other words of the document.",
+                    "Copy the words it belongs to now out of the document.",
+                ),
             ),
             opened=state.attach_id != "",
             on_submit=state.attach,

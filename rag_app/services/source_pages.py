@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping, text
 from rag_app.errors import Conflict, NotFound
 from rag_app.services.context import Context
 from rag_app.services.differences import TextDiff, diff_texts
+from rag_app.services.documents import DocumentCard
 from rag_app.services.knowledge import VISIBLE, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
@@ -39,6 +40,13 @@ AND (CAST(:moment AS timestamptz) IS NULL OR (coalesce(p.changed_at, '-infinity'
 ORDER BY coalesce(p.changed_at, '-infinity') DESC, p.id DESC LIMIT :limit"""
 )
 _ONE = text(_CARDS + " AND p.source_id = :source AND p.id = :id")
+_OF_DOCUMENT = text(
+    f"""
+SELECT s.id, s.name FROM source_pages p JOIN sources s ON s.id = p.source_id
+JOIN knowledge_bases k ON k.id = p.knowledge_base_id
+WHERE {VISIBLE} AND p.knowledge_base_id = :kb AND p.document_id = :document ORDER BY p.id LIMIT 1
+"""  # noqa: S608 - made of constants
+)
 _TWO_TEXTS = text(
     """
 SELECT v.id, v.number, v.text, v.created_at FROM versions v JOIN source_pages p
@@ -140,6 +148,15 @@ async def get_page(context: Context, actor: Actor, source_id: UUID, page_id: UUI
     if row is None:
         raise NotFound("There is no such page, or it is not yours.")
     return _card(row)
+
+
+async def source_of_document(context: Context, actor: Actor, document: DocumentCard) -> tuple[UUID, str] | None:
+    """Id and name of the source that a document comes from; None when there is none (any more)."""
+    permit(actor, "document.read")
+    wanted = {**visibility(actor), "kb": document.knowledge_base_id, "document": document.id}
+    async with context.transaction() as session:
+        row = (await session.execute(_OF_DOCUMENT, wanted)).one_or_none()
+    return (row.id, row.name) if row else None
 
 
 async def page_diff(context: Context, actor: Actor, source_id: UUID, page_id: UUID) -> PageDiff:

@@ -47,6 +47,7 @@ class EditMark:
     note_id: str
     document_id: str
     document_title: str
+    now: str = ""  # of a conflict: what stands there now
 
 
 @dataclass
@@ -98,8 +99,8 @@ def _bringer(card: VersionCard) -> str:
     return f"the source {card.created_by}" if card.created_by else "a source that has been deleted"
 
 
-def edit_mark(card: EditCard) -> EditMark:
-    """An edit as the pages show it."""
+def edit_mark(card: EditCard, now: str = "") -> EditMark:
+    """An edit as the pages show it; `now` is what stands in its place when it is in conflict."""
     return EditMark(
         id=str(card.id),
         kind=card.kind,
@@ -113,6 +114,7 @@ def edit_mark(card: EditCard) -> EditMark:
         note_id=str(card.note_id or ""),
         document_id=str(card.document_id),
         document_title=card.document_title,
+        now=now,
     )
 
 

@@ -20,6 +20,7 @@ from rag_app.services.documents import (
     list_documents,
 )
 from rag_app.services.paging import PageRequest
+from rag_app.services.source_pages import source_of_document
 from rag_app.state.documents import document_row
 from rag_app.state.rows import CutRow, DocumentRow, ReadBlock
 from rag_app.state.session import SessionState
@@ -52,6 +53,10 @@ class DocumentState(SessionState):
     remarks: list[str] = []
     members: list[DocumentRow] = []
     archive_id: str = ""
+    live_url: str = ""
+    path: str = ""  # in its repository, bucket, folder or archive
+    source_id: str = ""
+    source_name: str = ""
     versions_url: str = ""
     max_mb: int = 100
     _version: str = ""
@@ -84,6 +89,10 @@ class DocumentState(SessionState):
             facts.append(counted(card.pages, "page") if card.pages else "")
             facts.append(counted(card.passages, "passage") if card.status == "ready" else "")
             self.facts = " · ".join(fact for fact in facts if fact and fact != "–")
+            self.live_url = card.url if card.url and card.url.startswith(("http://", "https://")) else ""
+            self.path = str(card.metadata.get("path") or "")
+            source = await source_of_document(context, actor, card)
+            self.source_id, self.source_name = (str(source[0]), source[1]) if source else ("", "")
             self.remarks = list(card.warnings)
             self.archive_id = str(card.parent_id or "")
             self.members = await self._members(card) if self.row.is_archive else []

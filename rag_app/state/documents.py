@@ -72,7 +72,8 @@ class DocumentsState(SessionState):
         if fresh != self.kb_id:
             self.rows, self.loaded, self.words, self.status = [], False, "", ""
             self._limit, self.kb_name = AT_ONCE, ""
-        self.tab, self.form, self.doomed_id = "documents", "", ""
+        asked = self.router.url.query_parameters.get("tab", "")
+        self.tab, self.form, self.doomed_id = (asked if asked in TABS else TABS[0]), "", ""
         self.kb_id = fresh
         self.upload_url = f"/api/v1/knowledge-bases/{fresh}/documents"
         self.max_mb = surroundings().settings.max_upload_mb

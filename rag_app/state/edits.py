@@ -13,6 +13,7 @@ from rag_app.state.change_rows import EditMark, changed_part, edit_mark, places_
 from rag_app.state.document import DocumentState
 from rag_app.state.session import SessionState, as_id, as_text
 from rag_app.state.surroundings import surroundings
+from rag_app.state.wording import counted
 
 LONGEST_PASSAGE = 20_000
 NO_MARK = EditMark("", "", "", "", "", "", "", "", "", "", "", "")
@@ -22,6 +23,7 @@ class EditsState(SessionState):
     """Marks and forms on the passages of a document."""
 
     marks: list[EditMark] = []
+    waiting: str = ""  # how many of them are in conflict, in words
     origin: EditMark = NO_MARK
     settling: bool = False
     problem: str = ""
@@ -34,6 +36,7 @@ class EditsState(SessionState):
     async def load(self) -> None:
         """Open the page."""
         self.marks, self.origin, self.form, self.settling = [], NO_MARK, "", False
+        self.waiting = ""
         async with self._trying("problem"):
             await self._read()
 
@@ -49,6 +52,8 @@ class EditsState(SessionState):
         context, actor, document_id = surroundings(), await self._actor(), self._segment_id(1)
         card = await get_document(context, actor, document_id)
         self.marks = [edit_mark(each) for each in await document_edits(context, actor, document_id)]
+        waiting = sum(mark.message != "" for mark in self.marks)
+        self.waiting = counted(waiting, "change of yours waits", "changes of yours wait") if waiting else ""
         origin = await note_origin(context, actor, document_id) if card.kind == "note" else None
         self.origin = edit_mark(origin) if origin else NO_MARK
 

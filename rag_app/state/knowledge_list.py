@@ -4,6 +4,7 @@ from typing import Any
 
 import reflex as rx
 
+from rag_app.services.conflict_places import conflict_counts
 from rag_app.services.knowledge import KnowledgeBaseCard, NewKnowledgeBase, create_knowledge_base, list_knowledge_bases
 from rag_app.services.models import read_models
 from rag_app.services.paging import PageRequest
@@ -53,7 +54,8 @@ class KnowledgeListState(SessionState):
         async with self._trying("problem"):
             actor = await self._recognise()
             cards = (await list_knowledge_bases(surroundings(), actor, PageRequest(limit=200))).items
-            self._all = [knowledge_row(card) for card in cards]
+            waiting = await conflict_counts(surroundings(), actor)
+            self._all = [knowledge_row(card, waiting.get(card.id, 0)) for card in cards]
             self._show()
             self.loaded = True
 
@@ -100,8 +102,8 @@ class KnowledgeListState(SessionState):
         return target
 
 
-def knowledge_row(card: KnowledgeBaseCard) -> KnowledgeRow:
-    """A knowledge base as the list shows it."""
+def knowledge_row(card: KnowledgeBaseCard, conflicts: int) -> KnowledgeRow:
+    """A knowledge base as the list shows it, with how many conflicts wait in it."""
     return KnowledgeRow(
         id=str(card.id),
         name=card.name,
@@ -112,4 +114,5 @@ def knowledge_row(card: KnowledgeBaseCard) -> KnowledgeRow:
         working=card.documents.queued + card.documents.working,
         failed=card.documents.failed,
         created_at=card.created_at.isoformat(),
+        conflicts=counted(conflicts, "conflict") if conflicts else "",
     )

@@ -6,12 +6,14 @@ from uuid import UUID
 import reflex as rx
 
 from rag_app.errors import InvalidInput, RagError
+from rag_app.services.conflict_places import places_now
 from rag_app.services.conflicts import Resolution, count_conflicts, resolve
 from rag_app.services.documents import delete_document, document_text
 from rag_app.services.edit_cards import list_conflicts
 from rag_app.services.notes import NewNote, add_note, change_note, list_notes
 from rag_app.services.paging import PageRequest
 from rag_app.state.change_rows import EditMark, NoteRow, edit_mark, note_row, places_of
+from rag_app.state.documents import DocumentsState
 from rag_app.state.session import SessionState, as_id, as_text
 from rag_app.state.surroundings import surroundings
 
@@ -34,6 +36,7 @@ class NotesState(SessionState):
     doomed_id: str = ""
     doomed_title: str = ""
     attach_id: str = ""
+    attach_words: str = ""
     attach_problem: str = ""
 
     @rx.event
@@ -45,20 +48,23 @@ class NotesState(SessionState):
             await self._read()
 
     @rx.event
-    async def refresh(self) -> None:
+    async def refresh(self) -> Any:
         """Read again what may have changed."""
         if not self.kb_id or self._segment(0) != "knowledge":
-            return
+            return None
         try:
             await self._read()
         except RagError as problem:
             self.problem = problem.message
+        return DocumentsState.refresh
 
     async def _read(self) -> None:
         context, actor, kb = surroundings(), await self._actor(), as_id(self.kb_id)
         page = PageRequest(limit=AT_ONCE)
         self.rows = [note_row(each) for each in (await list_notes(context, actor, kb, page)).items]
-        self.conflicts = [edit_mark(each) for each in (await list_conflicts(context, actor, kb, page)).items]
+        waiting = (await list_conflicts(context, actor, kb, page)).items
+        places = await places_now(context, actor, waiting)
+        self.conflicts = [edit_mark(each, places[each.id].text if each.id in places else "") for each in waiting]
         self.waiting = await count_conflicts(context, actor, kb)
         self.busy = any(row.busy for row in self.rows)
         self.loaded = True
@@ -76,7 +82,7 @@ class NotesState(SessionState):
         self.form = ""
 
     @rx.event
-    async def save(self, form: dict[str, Any]) -> None:
+    async def save(self, form: dict[str, Any]) -> Any:
         """Keep the note."""
         said = NewNote(as_text(form.get("text")), as_text(form.get("question"), 300))
         async with self._trying("form_problem"):
@@ -87,6 +93,7 @@ class NotesState(SessionState):
                 await change_note(context, actor, as_id(self.form), said)
             self.form = ""
             await self._read()
+        return DocumentsState.refresh
 
     @rx.event
     def ask_delete(self, note_id: str) -> None:
@@ -100,26 +107,29 @@ class NotesState(SessionState):
         self.doomed_id = ""
 
     @rx.event
-    async def delete(self) -> None:
+    async def delete(self) -> Any:
         """Delete the note that was asked about."""
         doomed, self.doomed_id = self.doomed_id, ""
         async with self._trying():
             await delete_document(surroundings(), await self._actor(), as_id(doomed))
             self._say(f"“{self.doomed_title}” was deleted and is gone from search.")
             await self._read()
+        return DocumentsState.refresh
 
     @rx.event
-    async def settle(self, edit_id: str, how: str) -> None:
+    async def settle(self, edit_id: str, how: str) -> Any:
         """Keep the note of a conflict by itself, or drop the edit."""
         async with self._trying():
             resolution = Resolution("keep" if how == "keep" else "drop")
             await resolve(surroundings(), await self._actor(), as_id(edit_id), resolution)
             await self._read()
+        return DocumentsState.refresh
 
     @rx.event
     def ask_attach(self, edit_id: str) -> None:
         """Ask for the words that an edit belongs to now."""
-        self.attach_id, self.attach_problem = edit_id, ""
+        mark = next((each for each in self.conflicts if each.id == edit_id), None)
+        self.attach_id, self.attach_words, self.attach_problem = (mark.id, mark.now, "") if mark else ("", "", "")
 
     @rx.event
     def close_attach(self) -> None:

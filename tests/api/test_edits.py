@@ -169,6 +169,7 @@ async def test_a_conflict_is_listed_and_resolved(library: Library, how: str) -> 
     await library.put(after)
     [conflict] = (await library.get(f"knowledge-bases/{library.base}/conflicts"))["items"]
     assert (conflict["id"], conflict["state"], conflict["reason"]) == (edit["id"], "conflict", "not_found")
+    assert conflict["now"] is None
     place = {"char_from": 0, "char_to": 18} if how == "reattach" else {}
     resolved = await library.post(f"edits/{edit['id']}/resolve", {"how": how, **place})
     await library.work()

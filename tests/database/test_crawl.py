@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from rag_app.services.context import Context
-from rag_app.services.documents import DocumentFilter, list_documents
+from rag_app.services.documents import DocumentFilter, get_document, list_documents
 from rag_app.services.paging import PageRequest
+from rag_app.services.source_pages import source_of_document
 from rag_app.services.source_runs import list_runs
 from rag_app.services.versions import document_versions, restore_version
 from tests.crawler import Crawler, figures, open_crawler
 from tests.site import Answer, Site
-from tests.workspaces import work_off
+from tests.workspaces import make_actor, work_off
 
 
 @pytest.fixture
@@ -155,6 +156,9 @@ async def test_what_a_person_brought_back_is_no_reading_of_the_page(crawler: Cra
     assert figures(await crawler.run(source)) == (0, 0, 1, 0, 0)
     versions = await document_versions(crawler.context, crawler.actor, document)
     assert [each.number for each in versions if each.is_active] == [3]
+    card = await get_document(crawler.context, crawler.actor, document)
+    assert await source_of_document(crawler.context, crawler.actor, card) == (source.id, source.name)
+    assert await source_of_document(crawler.context, await make_actor(crawler.context), card) is None
     person = versions[0].created_by
     assert [(each.source_id, each.created_by) for each in versions] == [
         (None, person), (source.id, source.name), (source.id, source.name)

@@ -9,6 +9,8 @@ from sqlalchemy import text
 
 from rag_app.errors import Conflict, InvalidInput, NotFound
 from rag_app.ingestion.embed import Vectors
+from rag_app.services.conflict_places import conflict_counts, places_now
+from rag_app.services.conflicts import Resolution, resolve
 from rag_app.services.context import Context
 from rag_app.services.documents import delete_document, document_passages, document_text, get_document
 from rag_app.services.edit_cards import EditCard, document_edits, list_conflicts, note_origin
@@ -163,6 +165,18 @@ async def test_a_correction_stays_in_a_new_version_unless_the_figures_changed(de
     [conflict] = await desk.conflicts()
     shown = await desk.found("how long does a refund take?")
     assert conflict.reason == "changed" and "8 working days" in shown and "2 working days" in shown
+    now = (await places_now(desk.context, desk.actor, [conflict]))[conflict.id]
+    body = "News first.\n\n" + GUIDE.replace("five", "8")
+    assert now.text == "The refund is paid to the original card within 8 working days."
+    assert body[now.char_from : now.char_to] == now.text
+    assert await conflict_counts(desk.context, desk.actor) == {desk.base.id: 1}
+    stranger = await make_actor(desk.context)
+    assert await conflict_counts(desk.context, stranger) == {}
+    assert await places_now(desk.context, stranger, [conflict]) == {}
+    await resolve(desk.context, desk.actor, conflict.id, Resolution("reattach", now.char_from, now.char_to))
+    await desk.work()
+    assert "8 working days" not in await desk.found("how long does a refund take?")
+    assert await conflict_counts(desk.context, desk.actor) == {} and await desk.conflicts() == []
 
 
 async def test_undoing_a_correction_removes_its_note_and_so_does_deleting_the_note(desk: Desk) -> None:
