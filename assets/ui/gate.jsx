@@ -15,7 +15,7 @@ export function Gate({ action, method = "POST", submit = "Continue", next = "/",
     const value = location.hash.replace(/^#(token=)?/, "");
     setToken(value);
     if (withToken && !value) setProblem("This link is not complete. Open it exactly as it was given to you.");
-    if (withToken && value) onToken?.(value);
+    if (withToken) onToken?.(value);
   }, [withToken]);
 
   const send = async (event) => {
@@ -36,6 +36,8 @@ export function Gate({ action, method = "POST", submit = "Continue", next = "/",
       });
       if (answer.ok) {
         if (success) { setDone(success); setBusy(false); form.reset(); return; }
+        // A used link does not stay in the address bar or the history.
+        if (withToken) history.replaceState(history.state, "", location.pathname);
         location.assign(safeNext(next));
         return;
       }

@@ -3,7 +3,7 @@
 import reflex as rx
 
 from rag_app.components.browser import Gate
-from rag_app.components.furniture import field, text_input
+from rag_app.components.furniture import field, link_button, text_input
 from rag_app.components.shell import gate_page
 from rag_app.pages.frame import Page
 from rag_app.state.gate import GateState
@@ -31,18 +31,28 @@ def setup() -> rx.Component:
     """The first person makes their account."""
     return gate_page(
         "Welcome",
-        Gate.create(
-            _name(),
-            _email(),
-            *_new_password(),
-            action="/api/v1/auth/setup",
-            submit="Create the owner account",
-            next="/welcome",
-            with_token=True,
-            dead=GateState.dead,
-            on_token=lambda token: GateState.check("setup", token),
+        rx.cond(
+            GateState.is_set_up,
+            link_button("Sign in", href="/sign-in", look="primary"),
+            Gate.create(
+                _name(),
+                _email(),
+                *_new_password(),
+                action="/api/v1/auth/setup",
+                submit="Create the owner account",
+                next="/welcome",
+                with_token=True,
+                dead=GateState.dead,
+                on_token=lambda token: GateState.check("setup", token),
+            ),
         ),
-        text="You are the first person here. This account owns the workspace and can invite others.",
+        text=rx.fragment(
+            rx.cond(
+                GateState.is_set_up,
+                "This server has its owner already.",
+                "This account will own the workspace and can invite others.",
+            )
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from typing import get_args
 import reflex as rx
 
 from rag_app.services.links import DEAD, Kind, is_alive
+from rag_app.services.setup import is_set_up
 from rag_app.state.session import as_text
 from rag_app.state.surroundings import surroundings
 
@@ -15,11 +16,12 @@ class GateState(rx.State):
     """What /setup, /invite and /reset show."""
 
     dead: str = ""
+    is_set_up: bool = False
 
     @rx.event
     async def check(self, kind: str, token: str) -> None:
         """Look whether a link works; it is not used up. What cannot be looked up is left to the form."""
-        self.dead = ""
+        self.dead, self.is_set_up = "", kind == "setup" and await is_set_up(surroundings())
         wanted: Kind | None = next((each for each in get_args(Kind) if each == kind), None)
-        if wanted is not None and not await is_alive(surroundings(), wanted, as_text(token, LONGEST_TOKEN)):
+        if wanted is not None and token and not await is_alive(surroundings(), wanted, as_text(token, LONGEST_TOKEN)):
             self.dead = DEAD

@@ -123,5 +123,6 @@ def test_a_note_is_added_and_a_conflict_is_kept_as_a_note(
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Marta keeps it.")).to_be_visible()
     expect(page.get_by_text("being made searchable")).to_have_count(0)
+    expect(page.locator("header.page-head").get_by_text("3 documents")).to_be_visible()
     assert "Marta" in desk.found("who keeps the lighthouse?")
     assert complaints == []

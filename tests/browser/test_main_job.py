@@ -73,6 +73,12 @@ def _set_up(page: Page, product: Product) -> None:
     page.get_by_label("Password again").fill(PASSWORD)
     page.get_by_role("button", name="Create the owner account").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Welcome, Ada Lovelace")
+    assert "#" not in page.url
+    page.go_back()
+    expect(page.get_by_text("This server has its owner already.")).to_be_visible()
+    assert "#" not in page.url
+    page.go_forward()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Welcome, Ada Lovelace")
 
 
 def _make_knowledge_base(page: Page, name: str) -> None:

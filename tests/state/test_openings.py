@@ -33,6 +33,14 @@ async def test_a_notice_is_not_told_again_when_the_page_is_loaded_anew(address: 
         assert vars_of(await wire.fire(HYDRATE))["notices"] == []
 
 
+async def test_a_server_that_is_set_up_says_so_to_whoever_opens_the_setup(address: str, web_context: Context) -> None:
+    await owner(web_context)
+    check = "reflex___state____state.rag_app___state___gate____gate_state.check"
+    async with tab(address, path="/setup") as wire:
+        told = vars_of([*wire.seen, *await wire.fire(check, {"kind": "setup", "token": ""})])
+        assert (told["is_set_up"], told["dead"]) == (True, "")
+
+
 async def test_a_link_that_was_used_is_known_before_the_form_is_filled_in(address: str, web_context: Context) -> None:
     first, _ = await owner(web_context)
     _, link = await invitations.invite(web_context, first, email="eve@example.com", role="viewer")
