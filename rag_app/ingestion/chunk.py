@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise, takewhile
 
+import numpy as np
+
 from rag_app.ingestion.draft import one_line
 from rag_app.ingestion.parsed import Cut, PageSpan, ParsedDocument
 from rag_app.ingestion.pieces import Piece, pieces_of, weight
@@ -13,6 +15,7 @@ from rag_app.retrieval.places import place_of
 _QUARTERS = 4  # weights are quarter tokens
 _SMALL_SHARE = 0.4  # of the wanted size; smaller groups look for a neighbour
 _TINY_PRICE = 0.5
+_WIDE = 48  # places from which numpy is quicker
 _HEADING_CHARS = 200
 _TABLE_HEADER_CHARS = 600
 _DEEPEST = 9
@@ -187,11 +190,15 @@ class _Cutter:
         first, last = section.first, section.last
         best = [0.0] + [float("inf")] * (last - first)
         origin = [first] * (last - first + 1)
+        wide: _Wide | None = None
         for end in range(first + 1, last + 1):
-            for start in range(end - 1, first - 1, -1):
+            low = bisect_left(self._starts, self._ends[end - 1] - self._limit, first, end - 1)
+            if end - low >= _WIDE:
+                wide = wide or _Wide(self._starts, self._pieces, section, self._target)
+                best[end - first], origin[end - first] = wide.cheapest(best, low, end, self._ends[end - 1])
+                continue
+            for start in range(end - 1, low - 1, -1):
                 size = self._size(start, end)
-                if size > self._limit and start < end - 1:
-                    break
                 price = best[start - first] + self._price(size) + (self._pieces[start].price if start > first else 0.0)
                 if price < best[end - first]:
                     best[end - first], origin[end - first] = price, start
@@ -206,6 +213,30 @@ class _Cutter:
     def _price(self, size: int) -> float:
         away = (size - self._target) / self._target
         return away * away + (_TINY_PRICE if size < self._target * _SMALL_SHARE else 0.0)
+
+
+class _Wide:
+    """The same choice where a passage may begin at very many places (words one below the other, a text of points)."""
+
+    def __init__(self, starts: Sequence[int], pieces: Sequence[Piece], section: _Section, target: int) -> None:
+        self._first, self._target = section.first, target
+        self._starts = np.array(starts[section.first : section.last], dtype=np.float64)
+        self._prices = np.array([piece.price for piece in pieces[section.first : section.last]])
+        self._prices[0] = 0.0
+        self._best = np.zeros(section.last - section.first)
+        self._known = 0
+
+    def cheapest(self, best: Sequence[float], low: int, end: int, end_weight: int) -> tuple[float, int]:
+        """The lowest price of what ends before `end`, and where its last group begins, not before `low`."""
+        self._best[self._known : end - self._first] = best[self._known : end - self._first]
+        self._known = end - self._first
+        window = slice(low - self._first, end - self._first)
+        sizes = end_weight - self._starts[window]
+        away = (sizes - self._target) / self._target
+        prices = self._best[window] + (away * away + np.where(sizes < self._target * _SMALL_SHARE, _TINY_PRICE, 0.0))
+        prices += self._prices[window]
+        chosen = len(prices) - 1 - int(np.argmin(prices[::-1]))  # of equal ones the latest
+        return float(prices[chosen]), low + chosen
 
 
 def _shared(sections: Sequence[_Section]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from rag_app.ingestion.parsed import Block, BlockKind, PageSpan, ParsedDocument,
 from rag_app.retrieval.places import Place
 
 MAX_CHARS = 20_000_000
+MOST_BLOCKS = 300_000
 _GAP = "\n\n"
 _SPACES = re.compile(r"[ \t\u00a0]+")
 _BREAK = re.compile(r"\s*\n\s*")

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from rag_app.errors import DamagedFile, EmptyFile, TooMuchContent, UnsupportedType
-from rag_app.ingestion.draft import MAX_CHARS
+from rag_app.ingestion.draft import MAX_CHARS, MOST_BLOCKS
 from rag_app.ingestion.formats import ARCHIVES, CONTAINERS, HEAD_BYTES, OFFICE, OLE_MAGIC, OPEN_DOCUMENT, Format, sniff
 from rag_app.ingestion.names import names_of
 from rag_app.ingestion.original import Original, content_of, head_of, size_of
@@ -44,6 +44,8 @@ def parse(
         raise DamagedFile("The file is nested too deeply to be read.") from problem
     if not parsed.text.strip():
         raise EmptyFile("The file holds no text.")
+    if len(parsed.blocks) > MOST_BLOCKS:
+        raise TooMuchContent(f"The file is made of more than {MOST_BLOCKS:,} paragraphs: split it.")
     if len(parsed.text) > MAX_CHARS:
         raise TooMuchContent(f"The file holds more than {MAX_CHARS // 1_000_000} million characters: split it.")
     metadata = {**parsed.metadata, "format": kind.value}

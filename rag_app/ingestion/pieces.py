@@ -11,6 +11,7 @@ _WIDE = re.compile(
     "[\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U0001f300-\U0003ffff]"
 )
 _CHARS_PER_TOKEN = 4
+_SHORTEST = 8  # characters of a sentence that is a piece
 _CLAUSE = re.compile(r"(?<=[,;:，、；：])\s*")
 _SPACE = re.compile(r"\s+")
 _LINE = re.compile(r"[^\n]+")
@@ -83,12 +84,25 @@ def _split(text: str, block: Block, limit: int) -> Iterator[tuple[int, int, floa
     if block.kind in ("table", "code", "heading") and weight(text[start:end]) <= limit:
         yield start, end, FREE
     elif block.kind == "paragraph" or block.kind == "heading":
-        for first, last in sentence_spans(text, start, end):
+        for first, last in _together(sentence_spans(text, start, end)):
             yield from _limited(text, first, last, limit, SENTENCE)
     else:
         price = {"table": ROW, "code": LINE}.get(block.kind, ITEM)
         for first, last in _lines(text, block, start, end):
             yield from _limited(text, first, last, limit, price)
+
+
+def _together(sentences: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Sentences, those of a few letters with the next: a text of points alone would be millions of pieces."""
+    begun: int | None = None
+    stop = 0
+    for start, stop in sentences:
+        begun = start if begun is None else begun
+        if stop - begun >= _SHORTEST:
+            yield begun, stop
+            begun = None
+    if begun is not None:
+        yield begun, stop
 
 
 def _lines(text: str, block: Block, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from rag_app.errors import TooMuchContent
+from rag_app.ingestion.draft import MOST_BLOCKS
 from rag_app.ingestion.parsed import Block, ParsedDocument
 
 _UNDERLINE = re.compile(r"^\s*(={3,}|-{3,}|~{3,}|\*{3,}|#{3,})\s*$")
@@ -12,13 +14,19 @@ _NUMBERED = re.compile(
 _BULLET = re.compile(r"^\s*(?:[-*•‣◦·–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
 _SENTENCE_END = tuple(".!?…,;:。！？،؟")
 _HEADING_CHARS = 80
+_LONGEST_UNDERLINE = 400
 
 
 def parse_plain(text: str) -> ParsedDocument:
-    """The text itself, with blocks found in it. The text must be clean (see encoding.clean)."""
+    """The text itself, with blocks found in it. The text must be clean (see encoding.clean).
+
+    Raises TooMuchContent beyond 300,000 blocks.
+    """
     blocks: list[Block] = []
     for start, end in _paragraphs(text):
         blocks.extend(_blocks(text, start, end, alone=not blocks and end >= len(text.rstrip())))
+        if len(blocks) > MOST_BLOCKS:
+            raise TooMuchContent(f"The text is made of more than {MOST_BLOCKS:,} paragraphs: split it.")
     return ParsedDocument(text, tuple(blocks), title=_title(text, blocks))
 
 
@@ -32,15 +40,13 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _blocks(text: str, start: int, end: int, *, alone: bool) -> Iterator[Block]:
+    while (head := _underlined(text, start, end)) is not None:
+        yield head
+        start, alone = head.char_to + 1, False
+        if start >= end:
+            return
     shown = text[start:end]
-    first, _, rest = shown.partition("\n")
-    underline, _, _after = rest.partition("\n")
-    if rest and _UNDERLINE.match(underline) and len(first.strip()) <= _HEADING_CHARS * 1.5:
-        head_end = start + len(first) + 1 + len(underline)
-        yield Block("heading", start, head_end, 1 if underline.strip()[0] in "=#*" else 2)
-        if head_end + 1 < end:
-            yield from _blocks(text, head_end + 1, end, alone=False)
-        return
+    rest = shown.partition("\n")[2]
     level = 0 if alone or rest else _heading_level(shown)
     if level:
         yield Block("heading", start, end, level)
@@ -48,6 +54,19 @@ def _blocks(text: str, start: int, end: int, *, alone: bool) -> Iterator[Block]:
         yield Block("list", start, end)
     else:
         yield Block("paragraph", start, end)
+
+
+def _underlined(text: str, start: int, end: int) -> Block | None:
+    """A first line with a line of marks below it."""
+    under = text.find("\n", start, end) + 1
+    if not under or under == end:
+        return None
+    stop = text.find("\n", under, end)
+    stop = end if stop < 0 else stop
+    found = _UNDERLINE.match(text[under:stop]) if stop - under <= _LONGEST_UNDERLINE else None
+    if found is None or len(text[start : under - 1].strip()) > _HEADING_CHARS * 1.5:
+        return None
+    return Block("heading", start, stop, 1 if found.group(1)[0] in "=#*" else 2)
 
 
 def _heading_level(line: str) -> int:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rag_app.database.files import FileStore
-from rag_app.errors import DocumentFailed
+from rag_app.errors import DocumentFailed, TooMuchContent
 from rag_app.ingestion.cutting import cut_by
+from rag_app.ingestion.draft import MAX_CHARS
 from rag_app.ingestion.encoding import clean
 from rag_app.ingestion.language import detect
 from rag_app.ingestion.names import names_of
@@ -51,7 +52,9 @@ def _read(claimed: Claimed, content: str) -> ReadText:
 
 
 def parse_text(claimed: Claimed, content: str) -> ParsedDocument:
-    """A text that came as such; its title stays the one it came with. Blocking."""
+    """A text that came as such; its title stays the one it came with. Blocking. Raises TooMuchContent."""
+    if len(content) > MAX_CHARS:
+        raise TooMuchContent(f"The text holds more than {MAX_CHARS // 1_000_000} million characters: split it.")
     parsed = parse_plain(clean(content))
     language = claimed.wanted_language or detect(parsed.text)
     return replace(parsed, title=claimed.title, language=language, names=names_of(parsed.text))

@@ -6,8 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag_app.errors import TooMuchContent
+from rag_app.ingestion import chunk
 from rag_app.ingestion.chunk import cut
 from rag_app.ingestion.delimited import parse_delimited
+from rag_app.ingestion.draft import MOST_BLOCKS
+from rag_app.ingestion.encoding import clean
 from rag_app.ingestion.markdown import parse_markdown
 from rag_app.ingestion.parsed import Block, BlockKind, Cut, PageSpan, ParsedDocument
 from rag_app.ingestion.pieces import estimate_tokens
@@ -168,3 +172,29 @@ def test_pages_of_a_passage() -> None:
 @pytest.mark.parametrize(("text", "tokens"), [("", 0), ("word", 1), ("a" * 400, 100), ("漢字仮名", 4)])
 def test_the_estimate_counts_wide_characters_as_tokens(text: str, tokens: int) -> None:
     assert estimate_tokens(text) == tokens
+
+
+SMALL = [".", "a.", "Bc. ", "word\n\n", "No. 5", "这是。", "}\n", "A line of words.\n\n"]
+
+
+@given(st.lists(st.sampled_from(SMALL), max_size=700))
+@settings(max_examples=30)
+def test_many_small_pieces_are_grouped_as_few_are(parts: list[str]) -> None:
+    parsed = parse_plain(clean(" ".join(parts)))
+    expected = cut(parsed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk, "_WIDE", 10**9)
+        assert cut(parsed) == expected
+
+
+def test_a_text_of_points_and_one_of_single_words_end() -> None:
+    """Each once took hours."""
+    assert cut(parse_plain(". " * 200_000))
+    assert cut(parse_plain("word\n\n" * 20_000))
+    with pytest.raises(TooMuchContent):
+        parse_plain("a\n\n" * (MOST_BLOCKS + 1))
+
+
+def test_underlined_headings_may_follow_each_other_without_end() -> None:
+    found = parse_plain("Name\n====\n" * 20_000 + "The end.")
+    assert [each.kind for each in found.blocks[-2:]] == ["heading", "paragraph"] and len(found.blocks) == 20_001
