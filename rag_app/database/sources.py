@@ -103,6 +103,7 @@ class SourcePage(SQLModel, table=True):
     # waiting | added | changed | unchanged | gone | removed | failed | skipped | alias
     status: str = "waiting"
     document_id: UUID | None = None
+    last_title: str | None = None  # of the document that was removed with it
     mark: str = ""  # fingerprint that the listing of its run gave; "" = none
     etag: str = ""
     last_modified: str = ""

@@ -26,7 +26,7 @@ from rag_app.pages.source_form import bucket_fields, limit_fields, repository_fi
 from rag_app.state.source import SourceState
 from rag_app.state.source_rows import RunRow, SourcePageRow
 
-PAGE_HEADS = [("Page", ""), ("State", ""), ("Changed", ""), ("", "right")]
+PAGE_HEADS = [("Address", ""), ("State", ""), ("Changed", ""), ("", "right")]
 RUN_HEADS = [("Run", ""), ("When", ""), ("What it found", "")]
 STATUSES = [
     ("", "All states"),
@@ -145,11 +145,11 @@ def _pages() -> rx.Component:
         ),
         rx.cond(
             state.pages.length() > 0,
-            table(PAGE_HEADS, rx.foreach(state.pages, _page), label="Pages"),
+            table(PAGE_HEADS, rx.foreach(state.pages, _page), label=state.row.contents),
             rx.cond(
                 (state.words != "") | (state.status != ""),
-                empty("Nothing found", "No page fits. Change the words or the state.", sign="search_x"),
-                empty("No pages yet", "They appear here while the source is read.", sign="globe"),
+                empty("Nothing found", "Nothing fits. Change the words or the state.", sign="search_x"),
+                empty("Nothing yet", "They appear here while the source is read.", sign="globe"),
             ),
         ),
         rx.cond(
@@ -266,7 +266,7 @@ def content() -> rx.Component:
             rx.fragment(
                 _run(),
                 Tabs.create(
-                    tab("Pages", chosen=state.tab == "pages", on_click=state.show_tab("pages")),
+                    tab(state.row.contents, chosen=state.tab == "pages", on_click=state.show_tab("pages")),
                     tab("Runs", chosen=state.tab == "runs", on_click=state.show_tab("runs")),
                     label="Views of this source",
                 ),

@@ -26,14 +26,15 @@ _COUNT = text(
 )
 _NEXT = text(
     f"""
-SELECT p.id, p.document_id, p.status, NOT EXISTS (
+SELECT p.id, p.document_id, p.status, d.title, NOT EXISTS (
     SELECT 1 FROM source_pages o WHERE o.knowledge_base_id = p.knowledge_base_id AND o.document_id = p.document_id
     AND o.id <> p.id AND o.status <> 'removed') AS is_last
 FROM {_LIVE} AND {_VANISHED} ORDER BY p.id LIMIT {BATCH} FOR UPDATE OF p"""  # noqa: S608 - constants
 )
 _FORGET = text(
     "UPDATE source_pages SET status = CASE WHEN status = 'alias' THEN status ELSE 'removed' END, document_id = NULL, "
-    "run_id = :run, is_visited = true, content_hash = NULL, etag = '', last_modified = '', changed_at = now() "
+    "last_title = :title, run_id = :run, is_visited = true, content_hash = NULL, etag = '', last_modified = '', "
+    "changed_at = now() "
     "WHERE id = :id"
 )
 _REMOVED = text("UPDATE source_runs SET removed = removed + :count, phase = 'retiring' WHERE id = :run")
@@ -79,7 +80,7 @@ async def retire(context: Context, run: Run) -> int:
             if page.is_last:
                 await remove_document(context, session, run.knowledge_base_id, document_id=page.document_id)
             removed += page.status != "alias"
-            await session.execute(_FORGET, {"id": page.id, "run": run.id})
+            await session.execute(_FORGET, {"id": page.id, "run": run.id, "title": page.title})
         await session.execute(_REMOVED, {"run": run.id, "count": removed})
     return len(pages)
 

@@ -18,7 +18,8 @@ from rag_app.services.permissions import Actor, permit
 
 PageStatus = Literal["waiting", "added", "changed", "unchanged", "removed", "failed", "skipped", "alias"]
 _CARDS = f"""
-SELECT p.id, p.source_id, p.url, p.depth, p.status, p.run_id, p.document_id, d.title, p.error_code, p.error_message,
+SELECT p.id, p.source_id, p.url, p.depth, p.status, p.run_id, d.id AS document_id,
+       coalesce(d.title, p.last_title, '') AS title, p.error_code, p.error_message,
        p.links, p.seen_at, p.changed_at,
        EXISTS (SELECT 1 FROM versions v WHERE v.knowledge_base_id = d.knowledge_base_id
                AND v.document_id = d.id AND v.number > 1) AS has_changed
@@ -35,7 +36,7 @@ _LIST = text(
     + """ AND p.source_id = :source
 AND (CAST(:status AS text) IS NULL OR p.status = :status)
 AND (CAST(:run AS uuid) IS NULL OR p.run_id = :run)
-AND (CAST(:q AS text) IS NULL OR p.url ILIKE :q ESCAPE '\\' OR d.title ILIKE :q ESCAPE '\\')
+AND (CAST(:q AS text) IS NULL OR p.url ILIKE :q ESCAPE '\\' OR coalesce(d.title, p.last_title) ILIKE :q ESCAPE '\\')
 AND (CAST(:moment AS timestamptz) IS NULL OR (coalesce(p.changed_at, '-infinity'), p.id) < (:moment, :identity))
 ORDER BY coalesce(p.changed_at, '-infinity') DESC, p.id DESC LIMIT :limit"""
 )
@@ -65,7 +66,10 @@ class PageError:
 
 @dataclass(frozen=True, slots=True)
 class SourcePageCard:
-    """What people see of a page. `document_id` is None when there is no document of it (any more)."""
+    """What people see of a page. `document_id` is None when there is no document of it (any more).
+
+    The title is then the last one that it had.
+    """
 
     id: UUID
     source_id: UUID
@@ -104,14 +108,12 @@ class PageFilter:
 
 def _card(row: RowMapping) -> SourcePageCard:
     values = dict(row)
-    code, message, title = values.pop("error_code"), values.pop("error_message"), values.pop("title")
-    if title is None:
-        values["document_id"] = None
+    code, message = values.pop("error_code"), values.pop("error_message")
     if values["status"] == "gone":  # said by the site; removed when the run ends
         values["status"] = "failed"
     values["links"] = tuple(values["links"])
     error = PageError(code or values["status"], message) if message else None
-    return SourcePageCard(**values, title=title or "", error=error)
+    return SourcePageCard(**values, error=error)
 
 
 async def list_pages(

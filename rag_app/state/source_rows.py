@@ -59,6 +59,7 @@ class SourceRow:
     next_at: str
     pages: str
     extent: str
+    contents: str  # what it consists of: Pages, Files
     has_run: bool
     run: RunRow
 
@@ -95,7 +96,7 @@ class DiffRow:
 
 
 NO_RUN = RunRow("", "", "flat", False, 0, "", "", "", "", 0, "")
-NO_SOURCE = SourceRow("", "", "", "", "", False, False, False, "", "", "", "", False, NO_RUN)
+NO_SOURCE = SourceRow("", "", "", "", "", False, False, False, "", "", "", "", "Pages", False, NO_RUN)
 
 
 def run_row(run: RunCard) -> RunRow:
@@ -141,6 +142,7 @@ def source_row(card: SourceCard) -> SourceRow:
         next_at=card.next_run_at.isoformat() if card.next_run_at else "",
         pages=count(card.pages),
         extent=counted(card.pages, "page" if card.kind in WEB else "file"),
+        contents="Pages" if card.kind in WEB else "Files",
         has_run=card.last_run is not None,
         run=run_row(card.last_run) if card.last_run else NO_RUN,
     )

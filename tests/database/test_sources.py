@@ -172,6 +172,9 @@ async def test_pages_say_what_became_of_them_and_what_changed(crawler: Crawler, 
         return [each.url.removeprefix(site.address) for each in found.items]
 
     assert await pages(status="changed") == ["/p/1"] and await pages(status="removed") == ["/p/2"]
+    [gone] = (await list_pages(context, actor, source.id, wanted=PageFilter("removed"), page=PageRequest())).items
+    assert (gone.title, gone.document_id) == ("/p/2", None) and await pages(status="removed", q="/p/2") == ["/p/2"]
+    await work_off(context, crawler.workshop)
     assert (await pages())[:2] in (["/p/1", "/p/2"], ["/p/2", "/p/1"]) and await pages(q="p/3") == ["/p/3"]
     first = (await list_pages(context, actor, source.id, wanted=PageFilter(), page=PageRequest(3))).next_cursor
     rest = await list_pages(context, actor, source.id, wanted=PageFilter(), page=PageRequest(50, first))
