@@ -53,7 +53,7 @@ class EditsState(SessionState):
         card = await get_document(context, actor, document_id)
         self.marks = [edit_mark(each) for each in await document_edits(context, actor, document_id)]
         waiting = sum(mark.message != "" for mark in self.marks)
-        self.waiting = counted(waiting, "change of yours waits", "changes of yours wait") if waiting else ""
+        self.waiting = counted(waiting, "change made here waits", "changes made here wait") if waiting else ""
         origin = await note_origin(context, actor, document_id) if card.kind == "note" else None
         self.origin = edit_mark(origin) if origin else NO_MARK
 

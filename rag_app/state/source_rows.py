@@ -118,13 +118,19 @@ def run_row(run: RunCard) -> RunRow:
         busy=busy,
         percent=percent(run.progress),
         phase=f"{PHASES.get(run.phase, run.phase)}, {run.visited:,} of {run.found:,}" if busy else "",
-        changes=" ".join(f"{sign}{figure:,}" for sign, figure in changes if figure)
-        or ("no change" if run.status == "done" else "–"),
+        changes=" ".join(f"{sign}{figure:,}" for sign, figure in changes if figure) or _no_changes(run),
         figures=" · ".join(named),
         error=run.error.message if run.error else "",
         held_back=run.held_back,
         started_at=(run.finished_at or run.started_at or run.created_at).isoformat(),
     )
+
+
+def _no_changes(run: RunCard) -> str:
+    """Why a run shows no changes: there are none, nothing could be read, or it did not get that far."""
+    if run.status != "done":
+        return "–"
+    return counted(run.failed, "failed", "failed") if run.failed else "no change"
 
 
 def source_row(card: SourceCard) -> SourceRow:

@@ -1,11 +1,14 @@
 """Figures and texts as people read them."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_app.errors import InvalidInput
 from rag_app.services.documents import BlockRange, DocumentText, PageRange, PlaceRange
+from rag_app.services.source_runs import RunCard
 from rag_app.state import wording
 from rag_app.state.access import key_of
 from rag_app.state.account import browser_of
@@ -13,6 +16,7 @@ from rag_app.state.chat_rows import without_sources
 from rag_app.state.document import MOST_CHARS, pipe_cells, read_blocks
 from rag_app.state.passage_view import page_at
 from rag_app.state.session import as_text
+from rag_app.state.source_rows import run_row
 from tests.state.conftest import UUID_ONE
 
 
@@ -39,6 +43,23 @@ def test_errors_call_fields_as_people_do() -> None:
         "Nothing was changed.": "Nothing was changed.",
     }
     assert {given: wording.said(InvalidInput(given)) for given in said} == said
+
+
+@pytest.mark.parametrize(
+    ("status", "changed", "failed", "shown"),
+    [("done", 0, 0, "no change"), ("failed", 0, 0, "–"), ("done", 0, 2, "2 failed"), ("failed", 3, 0, "~3")],
+)
+def test_a_run_that_read_nothing_does_not_say_that_nothing_changed(
+    status: str, changed: int, failed: int, shown: str
+) -> None:
+    figures = dict.fromkeys(("found", "visited", "added", "unchanged", "removed", "skipped", "held_back"), 0)
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    run = RunCard(
+        id=UUID_ONE, source_id=UUID_ONE, task_id=None, status=status, phase="crawling", progress=1.0, prefix="",
+        is_complete=True, changed=changed, failed=failed, **figures, error=None, created_at=moment, started_at=moment,
+        finished_at=moment,
+    )  # fmt: skip
+    assert run_row(run).changes == shown
 
 
 def test_counts_times_and_money() -> None:
