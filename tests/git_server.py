@@ -4,14 +4,14 @@ import base64
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 
 import pytest
+
+from tests.served import Served
 
 GIT = shutil.which("git") or ""
 Answer = Callable[[str, bytes], tuple[int, dict[str, str], bytes] | None]
@@ -65,7 +65,7 @@ class Repository:
         return self.git("rev-parse", "HEAD")
 
 
-class GitServer:
+class GitServer(Served):
     """Serves the repositories below a folder. `answer` may answer instead (None = as usual)."""
 
     def __init__(self, root: Path) -> None:
@@ -73,35 +73,13 @@ class GitServer:
         self.asked: list[Asked] = []
         self.token = ""  # "" = open to everybody
         self.answer: Answer = lambda *_: None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._visitor())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def host(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    @property
-    def address(self) -> str:
-        """The address without a path."""
-        return f"http://{self.host}"
+        super().__init__(self._visitor())
 
     def posts(self) -> list[bytes]:
         """What was posted so far; forgotten by asking."""
         found = [each.body for each in self.asked if each.line.startswith("POST")]
         self.asked.clear()
         return found
-
-    def __enter__(self) -> "GitServer":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def serve(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
         """The answer to a request."""

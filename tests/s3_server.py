@@ -3,11 +3,11 @@
 import hashlib
 import hmac
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, quote, quote_plus, unquote
 from xml.sax.saxutils import escape
+
+from tests.served import Served
 
 ACCESS, SECRET, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-central-1"
 _CREDENTIAL = re.compile(
@@ -15,7 +15,7 @@ _CREDENTIAL = re.compile(
 )
 
 
-class S3Server:
+class S3Server(Served):
     """One bucket called `docs`. `canned` (status, body) answers everything instead; `is_public` asks for no keys."""
 
     def __init__(self) -> None:
@@ -26,29 +26,7 @@ class S3Server:
         self.is_public = False
         self.page_size = 3
         self.faults: dict[str, list[int]] = {}  # key -> statuses that come before the object does
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._visitor())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def host(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    @property
-    def address(self) -> str:
-        """The endpoint."""
-        return f"http://{self.host}"
-
-    def __enter__(self) -> "S3Server":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(self._visitor())
 
     def answer(self, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
         """The answer to a GET."""

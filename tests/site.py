@@ -1,11 +1,11 @@
 """A small website on a real socket: pages, headers and faults as the test sets them, every request counted."""
 
 import hashlib
-import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
+
+from tests.served import Served
 
 
 @dataclass
@@ -19,42 +19,20 @@ class Answer:
     has_etag: bool = True
 
 
-class Site:
+class Site(Served):
     """Serves `pages` (path -> Answer). An unchanged page with an ETag answers 304 to who knows it."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Answer] = {}
         self.asked: Counter[str] = Counter()
         self.is_down = False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._visitor())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def host(self) -> str:
-        """Host and port."""
-        return f"127.0.0.1:{self._server.server_address[1]}"
-
-    @property
-    def address(self) -> str:
-        """The address without a path."""
-        return f"http://{self.host}"
+        super().__init__(self._visitor())
 
     def put(self, path: str, text: str = "", *links: str, **answer: object) -> None:
         """Put a page with a heading, a text and links."""
         anchors = "".join(f'<p><a href="{each}">to {each}</a></p>' for each in links)
         body = f"<html><head><title>{path}</title></head><body><h1>{path}</h1><p>{text}</p>{anchors}</body></html>"
         self.pages[path] = Answer(body.encode(), **answer)  # type: ignore[arg-type]  # named by the test
-
-    def __enter__(self) -> "Site":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def _visitor(site) -> type[BaseHTTPRequestHandler]:
         class Visitor(BaseHTTPRequestHandler):

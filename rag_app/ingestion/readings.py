@@ -21,8 +21,8 @@ warnings = r.warnings, names = r.names, failures = 0, updated_at = now()
 """
 _ROWS = """
 json_to_recordset(CAST(:rows AS json)) AS r (
-    id uuid, attempt int, document uuid, text text, pages jsonb, blocks jsonb, cuts jsonb, places jsonb, title text,
-    language text, page_count int, passage_count int, warnings jsonb, names jsonb, retitle boolean, metadata jsonb)
+    id uuid, attempt int, text text, pages jsonb, blocks jsonb, cuts jsonb, places jsonb, title text,
+    language text, page_count int, passage_count int, warnings jsonb, names jsonb)
 WHERE v.knowledge_base_id = :kb AND v.id = r.id AND v.attempt = r.attempt AND v.state = 'working'
 """
 # What is known of a document beside its text; what was said when it was brought is worth more.
@@ -31,6 +31,7 @@ title = CASE WHEN r.retitle THEN r.title ELSE d.title END, metadata = r.metadata
 FROM json_to_recordset(CAST(:rows AS json)) AS r (id uuid, document uuid, title text, retitle boolean, metadata jsonb)
 WHERE d.knowledge_base_id = :kb AND d.id = r.document
 """
+_OF_DOCUMENT = ("id", "document", "title", "retitle", "metadata")
 _SAVE = text(
     f"UPDATE versions v SET {_KEPT}, phase = 'embedding', progress = 0.45 FROM {_ROWS} RETURNING v.id"  # noqa: S608 - made of constants
 )
@@ -59,30 +60,31 @@ async def save_readings(connection: AsyncConnection, readings: Sequence[Reading]
     for claimed, parsed, _ in readings:
         if len(parsed.text) > LARGE_CHARS:  # by itself, not once more within the rest
             await connection.execute(_SAVE_TEXT, {**claimed.key, "text": parsed.text})
-    values = _values(readings, [len(cuts) for _, _, cuts in readings])
+    values, known = _values(readings, [len(cuts) for _, _, cuts in readings])
     kept = set((await connection.execute(_SAVE, values)).scalars())
-    del values["cutting"]
     await connection.execute(_TASKS_EMBED, {"ids": list(kept)})
-    await connection.execute(_DESCRIBE, {**values, "ids": list(kept)})
+    await connection.execute(_DESCRIBE, {**known, "ids": list(kept)})
     return kept
 
 
 async def activate_readings(connection: AsyncConnection, readings: Sequence[Reading], passages: Sequence[int]) -> None:
     """Keep what was read of versions that become searchable in this transaction, with so many passages each."""
-    values = _values(readings, passages)
+    values, known = _values(readings, passages)
     await connection.execute(_READY, values)
-    del values["cutting"]
-    await connection.execute(_ACTIVATE, values)
+    await connection.execute(_ACTIVATE, known)
 
 
-def _values(readings: Sequence[Reading], passages: Sequence[int]) -> dict[str, Any]:
+def _values(readings: Sequence[Reading], passages: Sequence[int]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the statements about versions take, and what those about their documents take, without the texts."""
     first = readings[0][0]
     rows = [_row(*reading, count) for reading, count in zip(readings, passages, strict=True)]
-    return {
-        "kb": first.knowledge_base_id,
-        "cutting": first.cutting.id,
-        "rows": json.dumps(rows, default=str, ensure_ascii=False),
-    }
+    known = [{name: row[name] for name in _OF_DOCUMENT} for row in rows]
+    keys = {"kb": first.knowledge_base_id}
+    return {**keys, "cutting": first.cutting.id, "rows": _json(rows)}, {**keys, "rows": _json(known)}
+
+
+def _json(rows: Sequence[dict[str, Any]]) -> str:
+    return json.dumps(rows, default=str, ensure_ascii=False)
 
 
 def _row(claimed: Claimed, parsed: ParsedDocument, cuts: Sequence[Cut], passages: int) -> dict[str, Any]:

@@ -31,21 +31,18 @@ _WAITING = text(
     "SELECT count(*) FROM (SELECT FROM versions WHERE knowledge_base_id = :kb AND state = 'queued' LIMIT :most) AS few"
 )
 
-_BY_EXTERNAL_ID = text(
+_KNOWN = (
     "SELECT d.id, d.kind, v.sha256, v.state, v.number, v.id AS version_id FROM documents d "
     "JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.latest_version_id "
-    "WHERE d.knowledge_base_id = :kb AND d.external_id = :external_id AND d.deleted_at IS NULL FOR UPDATE OF d"
+    "WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL AND d."
 )
+_BY_EXTERNAL_ID = text(_KNOWN + "external_id = :external_id FOR UPDATE OF d")
+_BY_ID = text(_KNOWN + "id = :id FOR UPDATE OF d")
 _BY_CONTENT = text(
     "SELECT d.id, d.kind, v.sha256, v.state, v.number, v.id AS version_id FROM versions v "
     "JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id "
     "WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND d.deleted_at IS NULL "
     "ORDER BY d.created_at LIMIT 1 FOR UPDATE OF d"
-)
-_BY_ID = text(
-    "SELECT d.id, d.kind, v.sha256, v.state, v.number, v.id AS version_id FROM documents d "
-    "JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.latest_version_id "
-    "WHERE d.knowledge_base_id = :kb AND d.id = :id AND d.deleted_at IS NULL FOR UPDATE OF d"
 )
 _ADOPTED = text(
     "UPDATE documents SET external_id = :external_id WHERE knowledge_base_id = :kb AND id = (SELECT d.id "

@@ -14,8 +14,8 @@ from rag_app.ingestion.workshop import Workshop
 from rag_app.services.acceptance import FetchedContent
 from rag_app.services.context import Context
 from rag_app.services.frontier import Run, Visit
+from rag_app.services.labels import LONGEST_TITLE
 
-LONGEST_TITLE = 300  # as it is kept of a version
 # As the source itself saw it last: what people have brought back or uploaded since is no reading of the page.
 _LAST_READING = text(
     """
