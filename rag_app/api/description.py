@@ -34,6 +34,7 @@ _MORE: dict[str, tuple[int, ...]] = {
     "POST /api/v1/edits/{edit_id}/resolve": (410,),
     "POST /api/v1/knowledge-bases/{knowledge_base_id}/notes": (507,),
     "PUT /api/v1/notes/{document_id}": (409, 507),
+    "PATCH /api/v1/sources/{source_id}": (409,),
     "GET /api/v1/sources/{source_id}/pages/{page_id}/diff": (409,),
     "POST /api/v1/bots": (404,),
     "PATCH /api/v1/bots/{bot_id}": (409,),

@@ -90,6 +90,10 @@ class SourceUpdate(Shape):
     """What may be changed."""
 
     name: Annotated[PlainText | None, Field(min_length=1, max_length=LONGEST_NAME)] = None
+    address: Annotated[
+        PlainText | None,
+        Field(min_length=1, max_length=1000, description="what only the one before gave is removed by the next run"),
+    ] = None
     settings: SourceSettingsBody | None = None
     secret: Annotated[SourceSecretBody | None, Field(repr=False, description="another one; {} = none any more")] = None
     schedule: ScheduleBody | None = None
@@ -263,8 +267,9 @@ async def read(context: ContextDep, actor: ActorDep, source_id: UUID) -> SourceV
 
 @router.patch("/sources/{source_id}")
 async def update(context: ContextDep, actor: ActorDep, source_id: UUID, body: SourceUpdate) -> SourceView:
-    """Change name, limits, schedule or state; a paused source is read only by hand."""
-    changes: dict[str, Any] = {name: getattr(body, name) for name in ("name", "state") if getattr(body, name)}
+    """Change name, address, limits, schedule or state; a paused source is read only by hand."""
+    plain = ("name", "address", "state")
+    changes: dict[str, Any] = {name: getattr(body, name) for name in plain if getattr(body, name)}
     changes |= {
         name: _plain(getattr(body, name))
         for name in ("settings", "secret", "schedule")

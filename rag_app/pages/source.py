@@ -65,12 +65,9 @@ def _run() -> rx.Component:
         ),
         problem(run.error),
         rx.cond(
-            (run.held_back > 0) & ~run.busy,
+            (run.held_back != "") & ~run.busy,
             box(
-                rx.el.p(
-                    f"{run.held_back} pages seem to be gone. That is so many that it may be a mistake of the site, so "
-                    "their documents were kept."
-                ),
+                rx.el.p(run.held_back),
                 rx.cond(
                     state.may_edit,
                     button("Read again and remove them", on_click=state.confirm_removals),
@@ -184,8 +181,17 @@ def _dialogs() -> rx.Component:
     state = SourceState
     return rx.fragment(
         form_dialog(
-            "Name, schedule, limits",
+            "Settings of this source",
             field("Name", text_input("name", default_value=state.row.name, required=True, max_length=120)),
+            rx.cond(
+                state.may_manage | (state.row.sort != "folder"),
+                field(
+                    "Address",
+                    text_input("address", default_value=state.limits["address"], required=True, max_length=1000),
+                    hint="What the address there was gave and another one does not is removed by the next run.",
+                ),
+                rx.fragment(),
+            ),
             schedule_fields(
                 state.form_schedule,
                 state.choose_schedule,

@@ -65,7 +65,10 @@ _TASK_AGAIN = text(
     "UPDATE tasks SET status = 'queued', phase = NULL, progress = 0, error_code = NULL, error_message = NULL, "
     "finished_at = NULL WHERE version_id = :version_id"
 )
-_RELABEL = text("UPDATE documents SET metadata = CAST(:metadata AS jsonb), updated_at = now() WHERE id = :id")
+_RELABEL = text(
+    "UPDATE documents SET metadata = CAST(:metadata AS jsonb), url = coalesce(:url, url), updated_at = now() "
+    "WHERE id = :id"
+)
 _BROUGHT_BY = text("UPDATE versions SET source_id = :source WHERE knowledge_base_id = :kb AND id = ANY(:versions)")
 _LATEST_TASK = text("SELECT id FROM tasks WHERE version_id = :version_id ORDER BY created_at DESC LIMIT 1")
 
@@ -236,6 +239,7 @@ async def _document(
 ) -> Document:
     if document_id is not None:
         document = await session.get_one(Document, (knowledge_base_id, document_id))
+        document.url = content.url or document.url
         if content.title != document.url:  # the title of a page is found when it is read
             document.title = content.title
         if content.metadata:
@@ -305,7 +309,7 @@ async def _as_duplicate(session: AsyncSession, known: Any, content: Content) -> 
     if again:
         await session.execute(_TASK_AGAIN, {"version_id": again})
     if content.metadata:
-        relabelled = {"id": known["id"], "metadata": json.dumps(dict(content.metadata))}
+        relabelled = {"id": known["id"], "url": content.url, "metadata": json.dumps(dict(content.metadata))}
         await session.execute(_RELABEL, relabelled)
     status = "queued" if again else known["state"]
     return Accepted(known["id"], content.external_id, content.title, status, task_id, duplicate=True), again

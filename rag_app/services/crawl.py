@@ -6,7 +6,7 @@ It can be killed at any point: what was written is done, what was not is visited
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ from rag_app.services.source_secrets import open_secret
 from rag_app.services.web_reader import WebReader
 from rag_app.telemetry import log
 
+LOOK_EVERY_S = 1.0  # whether somebody has stopped the run
 SLICE_S = 5.0  # then other work gets its turn
 LONGEST_STAY_S = 2.0  # a site that wants longer pauses is waited for outside the worker
 MOST_OUTAGES = 10  # failures of a site in a row
@@ -66,7 +67,7 @@ async def crawl(context: Context, workshop: Workshop, run_id: UUID) -> None:
         return
     pause: float | None = 10.0
     try:
-        pause = await _work(context, workshop, run)
+        pause = await _while_wanted(context, run, _work(context, workshop, run))
     except asyncio.CancelledError:  # an orderly stop: whoever comes next goes on at once
         pause = 0.0
         raise
@@ -78,6 +79,27 @@ async def crawl(context: Context, workshop: Workshop, run_id: UUID) -> None:
     finally:
         if pause is not None:
             await _pause(context, run, pause)
+
+
+async def _while_wanted(context: Context, run: Run, work: Coroutine[Any, Any, float | None]) -> float | None:
+    """Do the work until somebody stops the run, however long the answer takes that it waits for just then."""
+    task = asyncio.create_task(work, name=f"crawl {run.id}")
+    try:
+        while not (await asyncio.wait({task}, timeout=LOOK_EVERY_S))[0]:
+            if not await _is_wanted(context, run):
+                return None
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _is_wanted(context: Context, run: Run) -> bool:
+    try:
+        async with context.transaction() as session:
+            return await frontier.is_ours(session, run)
+    except (NotReady, StorageFull):  # the work will see for itself
+        return True
 
 
 async def _work(context: Context, workshop: Workshop, run: Run) -> float | None:

@@ -36,6 +36,7 @@ RETURNING r.id, r.source_id, r.knowledge_base_id, r.workspace_id, r.task_id, r.a
 """
 )
 _HOLD = text("SELECT id FROM source_runs WHERE id = :run AND attempt = :attempt AND status = 'running' FOR UPDATE")
+_IS_OURS = text("SELECT id FROM source_runs WHERE id = :run AND attempt = :attempt AND status = 'running'")
 _RELEASE = text(
     "UPDATE source_runs SET claimed_by = NULL WHERE id = :run AND attempt = :attempt AND status = 'running' "
     "RETURNING id"
@@ -74,6 +75,7 @@ _TWINS = text(
 SELECT DISTINCT p.loose, p.content_hash, p.url FROM source_pages p JOIN documents d
   ON d.knowledge_base_id = p.knowledge_base_id AND d.id = p.document_id AND d.deleted_at IS NULL
 WHERE p.source_id = :source AND p.loose = ANY(:looses) AND p.status IN ('added', 'changed', 'unchanged')
+  AND p.run_id IS NOT NULL -- those of a former address are about to go
 """
 )
 _NOTE = text(
@@ -212,6 +214,12 @@ def scope_of(kept: Mapping[str, Any]) -> Scope:
 async def hold(session: AsyncSession, run: Run) -> bool:
     """Lock the run for this transaction; False when it was cancelled, deleted or taken over."""
     found = await session.execute(_HOLD, {"run": run.id, "attempt": run.attempt})
+    return found.scalar_one_or_none() is not None
+
+
+async def is_ours(session: AsyncSession, run: Run) -> bool:
+    """Whether the run goes on with this worker: nobody has stopped, deleted or taken it over."""
+    found = await session.execute(_IS_OURS, {"run": run.id, "attempt": run.attempt})
     return found.scalar_one_or_none() is not None
 
 

@@ -17,12 +17,16 @@ SUSPICIOUS_SHARE = 0.5
 
 _LIVE = """source_pages p JOIN documents d ON d.knowledge_base_id = p.knowledge_base_id AND d.id = p.document_id
     AND d.deleted_at IS NULL WHERE p.source_id = :source"""
-# Said by the site itself; or, when a run has seen everything, no longer reached from anywhere.
+# Said by the site itself; or, when a run has seen everything, no longer reached from anywhere; or given only by an
+# address that the source had before (no run has met it since), once the new one has given something.
 _VANISHED = """((p.run_id = :run AND p.status IN ('gone', 'skipped', 'alias'))
     OR (p.run_id IS DISTINCT FROM :run AND EXISTS (SELECT 1 FROM source_runs r WHERE r.id = :run
-        AND :kind <> 'feed' AND NOT r.is_truncated AND NOT r.has_gaps)))"""
+        AND :kind <> 'feed' AND NOT r.is_truncated AND NOT r.has_gaps AND p.run_id IS NOT NULL))
+    OR (p.run_id IS NULL AND EXISTS (SELECT 1 FROM source_runs r WHERE r.id = :run
+        AND (:kind <> 'website' OR NOT r.has_gaps) AND r.added + r.changed + r.unchanged > 0)))"""
 _COUNT = text(
-    f"SELECT count(*) AS live, count(*) FILTER (WHERE {_VANISHED}) AS vanished FROM {_LIVE}"  # noqa: S608 - constants
+    # Who gave the source another address has said already that what the old one gave may go.
+    f"SELECT count(*) AS live, count(*) FILTER (WHERE {_VANISHED}) AS vanished FROM {_LIVE} AND p.run_id IS NOT NULL"  # noqa: S608 - constants
 )
 _NEXT = text(
     f"""

@@ -57,7 +57,8 @@ def _is_storable(path: str) -> bool:
 async def visit_file(files: FileStore, run: Run, page: WaitingPage, *, seen: FileSight) -> Visit:
     """What a file that was opened comes to: unchanged, or stored as new content, or left out with the reason."""
     digest = hashlib.sha256(seen.content).digest()
-    if page.is_live and page.content_hash == digest:
+    is_same = page.is_live and page.content_hash == digest
+    if is_same and not seen.url:
         return Visit(page, "unchanged", content_hash=digest, etag=seen.mark)
     name = PurePosixPath(page.url).name
     try:
@@ -67,5 +68,6 @@ async def visit_file(files: FileStore, run: Run, page: WaitingPage, *, seen: Fil
     stored = await files.put_bytes(run.workspace_id, seen.content, limit=len(seen.content))
     known_as = f"{run.kind}/{run.source_id}/{page.url}"
     made = FetchedContent(known_as, seen.url, name, "", stored, {"path": page.url})
-    status: VisitStatus = "changed" if page.is_live else "added"
+    # What is as it was may stand at another address now, and is brought again for its link.
+    status: VisitStatus = "unchanged" if is_same else "changed" if page.is_live else "added"
     return Visit(page, status, content=made, content_hash=digest, etag=seen.mark)

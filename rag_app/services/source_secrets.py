@@ -6,6 +6,7 @@ from uuid import UUID
 
 from rag_app.errors import InvalidInput, SettingsError
 from rag_app.security import KeyRing
+from rag_app.services.source_settings import SourceSettings, bucket_of
 
 LONGEST_SECRET = 1_000
 # kind -> its fields; a source has all those that it needs, or none.
@@ -27,6 +28,20 @@ def clean_secret(kind: str, given: Mapping[str, str]) -> dict[str, str]:
     if ":" in values.get("user", ""):
         raise InvalidInput("user: a name without a colon is expected", field="user")
     return values
+
+
+def refuse_strange_place(kind: str, before: tuple[str, SourceSettings], after: tuple[str, SourceSettings]) -> None:
+    """A secret opens only what it was entered for: whoever moves a source elsewhere enters it anew.
+
+    Before and after are address and settings of a source that has a secret. Raises InvalidInput.
+    """
+    if kind == "s3":
+        old, new = (bucket_of(*each)[0] for each in (before, after))
+        if (old.name, old.endpoint) != (new.name, new.endpoint):
+            what, field = ("bucket", "address") if old.endpoint == new.endpoint else ("endpoint", "endpoint")
+            raise InvalidInput(f"secret_key: enter the keys again, for they were meant for another {what}", field=field)
+    elif before[0] != after[0]:
+        raise InvalidInput("token: enter it again, for it was meant for another repository", field="address")
 
 
 def named_secret(kind: str, user: str, secret: str) -> dict[str, str]:

@@ -123,6 +123,19 @@ def fitted(kind: SourceKind, address: str, given: Mapping[str, Any]) -> tuple[st
     )
 
 
+def refitted(
+    kind: SourceKind, address: str, *, kept: SourceSettings, given: Mapping[str, Any]
+) -> tuple[str, SourceSettings]:
+    """As `fitted`, for a source that has settings: a link's branch and folder go before those kept, not those given."""
+    values = {**kept.as_json(), **given}
+    if kind == "git" and (link := read_link(address)).branch:
+        if values["prefix"] == kept.prefix:
+            values["prefix"] = ""
+        if values["branch"] == kept.branch and f"/{kept.branch}/" not in f"{address}/":
+            values["branch"] = link.branch
+    return fitted(kind, address, values)
+
+
 def _bucket_address(address: str) -> str:
     name, _, prefix = address.strip().removeprefix("s3://").partition("/")
     if not _BUCKET.fullmatch(name) or ".." in name or len(prefix) > LONGEST_ADDRESS:

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from rag_app.database.columns import now
 from rag_app.database.sources import Source
 from rag_app.egress import Rules, refuse_private_literal
-from rag_app.errors import Conflict, Forbidden, InvalidInput, NotFound
+from rag_app.errors import Busy, Conflict, Forbidden, InvalidInput, NotFound
 from rag_app.jobs.cadence import due_after
 from rag_app.services.audit import record
 from rag_app.services.context import Context
@@ -21,7 +21,7 @@ from rag_app.services.knowledge import VISIBLE, require_visible, visibility
 from rag_app.services.paging import Page, PageRequest, page_of
 from rag_app.services.permissions import Actor, permit
 from rag_app.services.source_runs import RUN_COLUMNS, RunCard, run_card
-from rag_app.services.source_secrets import clean_secret, seal_secret
+from rag_app.services.source_secrets import clean_secret, refuse_strange_place, seal_secret
 from rag_app.services.source_settings import (
     KINDS,
     LONGEST_NAME,
@@ -31,6 +31,7 @@ from rag_app.services.source_settings import (
     clean_address,
     default_name,
     fitted,
+    refitted,
 )
 
 _CARDS = f"""
@@ -58,8 +59,13 @@ _BEGINNING = text(
 _LOCK_ADDRESSES = text("SELECT pg_advisory_xact_lock(hashtextextended(:kb || ' sources', 0))")
 _SAME_ADDRESS = text(
     "SELECT s.id, s.name, s.settings FROM sources s "
-    "WHERE s.knowledge_base_id = :kb AND s.kind = :kind AND s.address = :address ORDER BY s.created_at"
+    "WHERE s.knowledge_base_id = :kb AND s.kind = :kind AND s.address = :address AND s.id <> :id ORDER BY s.created_at"
 )
+_IS_RUNNING = text(
+    "SELECT EXISTS (SELECT 1 FROM source_runs WHERE source_id = :id AND status IN ('queued', 'running'))"
+)
+# A page that no run has met belongs to a former address: the next run meets it again, or retires it.
+_LEAVE = text("UPDATE source_pages SET run_id = NULL, etag = '' WHERE source_id = :id")
 _LOCK_RUNS = text("SELECT id FROM source_runs WHERE source_id = :id ORDER BY id FOR UPDATE")
 _END_TASKS = text(
     "UPDATE tasks SET status = 'cancelled', finished_at = now() WHERE status IN ('queued', 'running') "
@@ -151,7 +157,6 @@ async def create_source(context: Context, actor: Actor, knowledge_base_id: UUID,
     schedule = dict(new.schedule)
     async with context.transaction() as session:
         await require_visible(session, actor, knowledge_base_id)
-        await _refuse_twin(session, knowledge_base_id, new.kind, address, settings=settings)
         source = Source(
             workspace_id=actor.workspace_id,
             knowledge_base_id=knowledge_base_id,
@@ -164,18 +169,19 @@ async def create_source(context: Context, actor: Actor, knowledge_base_id: UUID,
             created_by=actor.user_id,
         )
         source.secret = seal_secret(context.keys, source.id, secret)
+        await _refuse_twin(session, source)
         session.add(source)
         record(session, actor, "source_added", source.id, kind=new.kind)
     return await get_source(context, actor, source.id)
 
 
-async def _refuse_twin(
-    session: AsyncSession, knowledge_base_id: UUID, kind: str, address: str, *, settings: SourceSettings
-) -> None:
-    await session.execute(_LOCK_ADDRESSES, {"kb": str(knowledge_base_id)})
-    wanted = {"kb": knowledge_base_id, "kind": kind, "address": address}
+async def _refuse_twin(session: AsyncSession, source: Source) -> None:
+    kb = source.knowledge_base_id
+    await session.execute(_LOCK_ADDRESSES, {"kb": str(kb)})
+    wanted = {"kb": kb, "kind": source.kind, "address": source.address, "id": source.id}
+    place = SourceSettings.from_json(source.settings).place
     for row in (await session.execute(_SAME_ADDRESS, wanted)).all():
-        if SourceSettings.from_json(row.settings).place == settings.place:
+        if SourceSettings.from_json(row.settings).place == place:
             raise Conflict(
                 f"The source “{row.name}” reads this address already: change it, or read it again.",
                 source_id=str(row.id),
@@ -248,15 +254,19 @@ async def find_source(session: AsyncSession, actor: Actor, source_id: UUID) -> S
 
 
 async def update_source(context: Context, actor: Actor, source_id: UUID, *, changes: Mapping[str, Any]) -> SourceCard:
-    """Change name, settings, secret, schedule or state (active, paused). Raises NotFound, InvalidInput."""
+    """Change name, address, settings, secret, schedule or state (active, paused).
+
+    What only the address before gave is removed by the next run. Raises NotFound, InvalidInput, and for another address
+    what `create_source` raises; Busy for one while the source is being read.
+    """
     permit(actor, "document.add")
     async with context.transaction() as session:
-        card = await find_source(session, actor, source_id)
+        await find_source(session, actor, source_id)
         source = await session.get_one(Source, source_id, with_for_update=True)
         if changes.get("name") is not None:
             source.name = _name(str(changes["name"])) or source.name
-        if changes.get("settings") is not None or changes.get("secret") is not None:
-            _change_settings(context, source, card, changes)
+        if any(changes.get(each) is not None for each in ("address", "settings", "secret")):
+            await _change_place(context, session, actor, source, changes=changes)
         if changes.get("schedule") is not None:
             source.schedule = dict(changes["schedule"])
             source.next_run_at = due_after(source.schedule, now())
@@ -270,20 +280,40 @@ async def update_source(context: Context, actor: Actor, source_id: UUID, *, chan
     return await get_source(context, actor, source_id)
 
 
-def _change_settings(context: Context, source: Source, card: SourceCard, changes: Mapping[str, Any]) -> None:
-    """New settings, and a new secret, {} = none. Keys go to no other server than the one they were entered for."""
+async def _change_place(
+    context: Context, session: AsyncSession, actor: Actor, source: Source, *, changes: Mapping[str, Any]
+) -> None:
+    """Another address, other settings, and a new secret, {} = none."""
     kind: SourceKind = source.kind  # type: ignore[assignment]  # checked when it was made
-    _, settings = fitted(kind, source.address, {**card.settings.as_json(), **(changes.get("settings") or {})})
+    before, kept = source.address, SourceSettings.from_json(source.settings)
+    asked = str(changes.get("address") or "").strip() or before
+    if asked != before:
+        if kind == "folder" and not actor.sees_all:
+            raise Forbidden("Folders of the server can be named by owners and admins only.")
+        asked = clean_address(kind, asked, context.settings)
+    address, settings = refitted(kind, asked, kept=kept, given=changes.get("settings") or {})
     has_new = changes.get("secret") is not None
-    if settings.endpoint != card.settings.endpoint and card.has_secret and not has_new:
-        raise InvalidInput(
-            "secret_key: enter the keys again, for they were meant for another endpoint", field="endpoint"
-        )
+    if source.secret is not None and not has_new:
+        refuse_strange_place(kind, (before, kept), (address, settings))
     secret = clean_secret(kind, changes["secret"]) if has_new else {}
-    _check_place(context, kind, asked_address(kind, source.address, settings), has_token="token" in secret)
-    source.settings = settings.as_json()
+    _check_place(context, kind, asked_address(kind, address, settings), has_token="token" in secret)
+    source.address, source.settings = address, settings.as_json()
     if has_new:
         source.secret = seal_secret(context.keys, source.id, secret)
+    if (address, settings.place) != (before, kept.place):
+        await _refuse_twin(session, source)
+    if address != before:
+        await _move(session, source, before)
+
+
+async def _move(session: AsyncSession, source: Source, before: str) -> None:
+    """What the source has read so far came from another address."""
+    if (await session.execute(_IS_RUNNING, {"id": source.id})).scalar_one():
+        raise Busy("This source is being read: stop it, or wait for its end, then change its address.")
+    kind: SourceKind = source.kind  # type: ignore[assignment]  # checked when it was made
+    if source.name == default_name(kind, before):
+        source.name = default_name(kind, source.address)
+    await session.execute(_LEAVE, {"id": source.id})
 
 
 async def delete_source(context: Context, actor: Actor, source_id: UUID, *, with_documents: bool) -> int:

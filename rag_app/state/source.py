@@ -87,6 +87,7 @@ class SourceState(SessionState):
             self.row = row
         kept = card.settings
         self.limits = {
+            "address": card.address,
             "prefix": kept.prefix,
             "max_pages": str(kept.max_pages),
             "max_depth": str(kept.max_depth),
@@ -108,7 +109,8 @@ class SourceState(SessionState):
         if pages != self.pages:
             self.pages = pages
         self.has_more = found.next_cursor is not None and self._limit < MOST_SHOWN
-        runs = [run_row(each) for each in (await list_runs(context, actor, source_id, PageRequest(MOST_RUNS))).items]
+        found_runs = await list_runs(context, actor, source_id, PageRequest(MOST_RUNS))
+        runs = [run_row(each, card.kind) for each in found_runs.items]
         if runs != self.runs:
             self.runs = runs
         self.loaded = True
@@ -186,16 +188,19 @@ class SourceState(SessionState):
 
     @rx.event
     async def save(self, form: dict[str, Any]) -> None:
-        """Change name, schedule and limits."""
+        """Change name, address, schedule and limits."""
         given = {name: as_text(value, 2_000) for name, value in form.items() if isinstance(name, str)}
         settings = {"prefix": "", **settings_of(given)}
-        changes = {"name": given.get("name", ""), "settings": settings, "schedule": schedule_of(given)}
+        name, address = given.get("name", ""), given.get("address", "").strip()
+        changes = {"name": name, "address": address, "settings": settings, "schedule": schedule_of(given)}
+        is_moved = address not in ("", self.row.address)
         if (secret := secret_of(given)) or given.get("forget"):
             changes["secret"] = secret
         async with self._trying("form_problem"):
             await update_source(surroundings(), await self._actor(), self._segment_id(1), changes=changes)
             self.form_open = False
-            self._say("Saved. The next run follows it.")
+            removal = "reads the new address, and removes what only the one before gave"
+            self._say(f"Saved. The next run {removal if is_moved else 'follows it'}.")
             await self._read()
 
     @rx.event

@@ -18,6 +18,13 @@ KINDS = {
     "folder": "Folder",
 }
 WEB = ("page", "website", "feed")
+# What a run has kept although it seems to be gone, and whose mistake that may be.
+_GONE = {
+    "feed": ("entries", "of their site"),
+    "git": ("files", "in the repository"),
+    "s3": ("files", "in the bucket"),
+    "folder": ("files", "in the folder"),
+}
 RUN_WORDS = {"queued": "waiting", "running": "reading", "done": "done", "failed": "failed", "cancelled": "stopped"}
 RUN_TONES = {"queued": "working", "running": "working", "done": "ready", "failed": "failed", "cancelled": "flat"}
 PHASES = {"starting": "finding out where to begin", "crawling": "reading", "retiring": "removing what has vanished"}
@@ -39,7 +46,7 @@ class RunRow:
     changes: str
     figures: str
     error: str
-    held_back: int
+    held_back: str  # what was kept although it seems to be gone
     started_at: str
 
 
@@ -95,12 +102,12 @@ class DiffRow:
     parts: list[DiffPart] = field(default_factory=list)
 
 
-NO_RUN = RunRow("", "", "flat", False, 0, "", "", "", "", 0, "")
+NO_RUN = RunRow("", "", "flat", False, 0, "", "", "", "", "", "")
 NO_SOURCE = SourceRow("", "", "", "", "", False, False, False, "", "", "", "", "Pages", False, NO_RUN)
 
 
-def run_row(run: RunCard) -> RunRow:
-    """A run as the pages show it."""
+def run_row(run: RunCard, kind: str = "website") -> RunRow:
+    """A run of a source of this kind as the pages show it."""
     busy = run.status in ("queued", "running")
     changes = [("+", run.added), ("~", run.changed), ("−", run.removed)]
     named = [
@@ -121,9 +128,16 @@ def run_row(run: RunCard) -> RunRow:
         changes=" ".join(f"{sign}{figure:,}" for sign, figure in changes if figure) or _no_changes(run),
         figures=" · ".join(named),
         error=run.error.message if run.error else "",
-        held_back=run.held_back,
+        held_back=_kept(run.held_back, kind),
         started_at=(run.finished_at or run.started_at or run.created_at).isoformat(),
     )
+
+
+def _kept(gone: int, kind: str) -> str:
+    many, where = _GONE.get(kind, ("pages", "of the site"))
+    if not gone:
+        return ""
+    return f"{gone:,} {many} seem to be gone. So many may be a mistake {where}, so their documents were kept."
 
 
 def _no_changes(run: RunCard) -> str:
@@ -150,7 +164,7 @@ def source_row(card: SourceCard) -> SourceRow:
         extent=counted(card.pages, "page" if card.kind in WEB else "file"),
         contents="Pages" if card.kind in WEB else "Files",
         has_run=card.last_run is not None,
-        run=run_row(card.last_run) if card.last_run else NO_RUN,
+        run=run_row(card.last_run, card.kind) if card.last_run else NO_RUN,
     )
 
 

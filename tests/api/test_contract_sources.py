@@ -58,6 +58,11 @@ async def test_a_source_is_stopped_changed_and_deleted(owner: httpx.AsyncClient,
     runs = (await owner.get(f"{source}/runs")).json()["items"]
     assert [each["status"] for each in runs] == ["queued", "cancelled"]
     assert (await owner.get(f"{source}/pages?status=added")).json()["items"] == []
+    moving = await owner.patch(source, json={"address": "https://docs.example.com/other/"})
+    assert (moving.status_code, moving.json()["error"]["code"]) == (409, "busy")
+    await owner.post(f"{source}/stop")
+    moved = (await owner.patch(source, json={"address": "docs.example.com/other/"})).json()
+    assert (moved["address"], moved["name"]) == ("https://docs.example.com/other/", "docs.example.com/other")
     changes: dict[str, Any] = {"name": "Guide", "settings": {"max_pages": 7}, "schedule": {"every_minutes": 60}}
     changed = (await owner.patch(source, json=changes)).json()
     assert (changed["name"], changed["settings"]["max_pages"], changed["settings"]["exclude"]) == (

@@ -1,5 +1,6 @@
 """Figures and texts as people read them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -59,7 +60,10 @@ def test_a_run_that_read_nothing_does_not_say_that_nothing_changed(
         is_complete=True, changed=changed, failed=failed, **figures, error=None, created_at=moment, started_at=moment,
         finished_at=moment,
     )  # fmt: skip
-    assert run_row(run).changes == shown
+    assert (run_row(run).changes, run_row(run).held_back) == (shown, "")
+    kinds = {"website": "24 pages", "feed": "24 entries", "git": "24 files", "s3": "a mistake in the bucket"}
+    for kind, words in kinds.items():
+        assert words in run_row(replace(run, held_back=24), kind).held_back
 
 
 def test_counts_times_and_money() -> None:
