@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from rag_app.egress import Egress, Rules
+from rag_app.providers.transport import BoundedTransport
 from rag_app.settings import get_settings
 
 # A model server on this machine's own loopback, at the usual port of Ollama, is reachable without a setting.
@@ -101,7 +102,7 @@ def _load() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _rehearse(litellm)
-    handler = _use_transport(lambda: provider_egress().transport(refuse_redirects=True))
+    handler = _use_transport(lambda: BoundedTransport(provider_egress().transport(refuse_redirects=True)))
     litellm.module_level_aclient = handler(timeout=_LONGEST_CALL_S)  # some providers are called through this one
     return litellm
 
