@@ -65,7 +65,7 @@ class WebApp(rx.App):
         settings = get_settings()
         inner = super().__call__()
         around = Surroundings(settings.trusted_proxy_hops, settings.public_url)
-        return Boundary(inner, read_built_pages(BUILT), around, sockets=sockets)
+        return Boundary(inner, read_built_pages(BUILT), around, sockets=sockets, api=api)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ _LARGE_BODIES = re.compile(r"/api/v1/(knowledge-bases/[^/]+/documents|documents/
 # Doors of the framework that nothing of ours uses.
 _CLOSED = re.compile(r"/(_upload|_all_routes|_health|ping|auth-codespace)(/.*)?", re.IGNORECASE)
 _EVENTS = "/_event"
+_API_PREFIX = "/api/"
 _HOST = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 _HASHED = re.compile(r"/assets/.+-[\w-]{6,}\.\w+")
 _FILE = re.compile(r"\.(?!html$)\w+$")
@@ -37,9 +38,17 @@ class Boundary:
     """An ASGI application around an ASGI application."""
 
     def __init__(
-        self, app: Asgi, pages: BuiltPages, surroundings: Surroundings, *, sockets: OpenSockets | None = None
+        self,
+        app: Asgi,
+        pages: BuiltPages,
+        surroundings: Surroundings,
+        *,
+        sockets: OpenSockets | None = None,
+        api: Asgi | None = None,
     ) -> None:
+        """`api` is the part of the application below /api/, when it needs nothing of what lies around it."""
         self._app = app
+        self._api = api or app
         self._sockets = sockets or OpenSockets()
         self._limit = ConnectLimit()
         self._pages = pages
@@ -71,10 +80,8 @@ class Boundary:
             if path in self._pages.folders:
                 # The files of a page lie in a folder; answer it here instead of redirecting to the slash.
                 scope = {**scope, "path": path + "/", "raw_path": (path + "/").encode()}
-            if _LARGE_BODIES.fullmatch(path):
-                await self._app(scope, receive, finish)
-                return
-            await self._app(scope, _LimitedBody(receive, finish), finish)
+            app = self._api if path.startswith(_API_PREFIX) else self._app
+            await app(scope, receive if _LARGE_BODIES.fullmatch(path) else _LimitedBody(receive, finish), finish)
 
     def _refusal(self, scope: Scope) -> RagError | None:
         hosts = _headers(scope, b"host")

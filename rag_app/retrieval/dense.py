@@ -1,10 +1,8 @@
 """The dense leg: an exact scan of small indexes, HNSW for large ones."""
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, TypeAlias
-from uuid import UUID
 
 import numpy as np
 from sqlalchemy import text
@@ -13,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from rag_app.database.engine import HNSW_EF_SEARCH
 from rag_app.errors import InvalidInput
 from rag_app.retrieval.filters import filter_values, passage_filter
+from rag_app.retrieval.hits import Hit, LegQuery
 from rag_app.retrieval.partitions import has_own_table
 from rag_app.retrieval.reader import Reader, integers, uuids
 from rag_app.retrieval.scope import Scope, Target
 
 HNSW_FROM = 10_000
 """Passages in an index from which `build_hnsw` pays: below, an exact scan is quick and misses nothing."""
-CALM_TIMES = 5
+CALM_TIMES = 100
 _ELEMENT_BYTES = 700
 WIDEST_HNSW = 4_000
 EF_SEARCH_ALONE = 200
@@ -28,74 +27,34 @@ EF_SEARCH_ALONE = 200
 Vector: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What a dense search is told about the lexical leg, and how many hits it shall return."""
-
-    sparse: str  # the question as a sparse vector
-    found: Sequence[UUID]  # passages that the lexical leg found
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class DenseHit:
-    """A passage found by its cosine."""
-
-    passage_id: UUID
-    cosine: float
-    bm25: float
-    known: int | None  # where it stands among those that the lexical leg found, from 0
-
-
-@dataclass(frozen=True, slots=True)
-class DenseHits:
-    """The best passages by cosine, best first, and the cosines of those that the lexical leg found."""
-
-    hits: list[DenseHit]
-    cosines: dict[int, float]  # where it stands among those, from 0 -> cosine
-
-
-async def search_dense(
-    reader: Reader, vector: Vector, targets: Sequence[Target], *, scope: Scope, beside: Beside
-) -> DenseHits:
-    """The best `beside.limit` passages by cosine similarity, over the active indexes of the targets.
-
-    In the same statement each passage that only one leg found gets its score in the other one. Raises InvalidInput
-    when the vector has another dimension than the index.
-    """
-    dimensions = {target.dimensions for target in targets}
-    if dimensions != {len(vector)}:
-        raise InvalidInput(f"The question has {len(vector)} dimensions, the index {sorted(dimensions)}.")
+async def search_dense(reader: Reader, asked: LegQuery, targets: Sequence[Target], *, scope: Scope) -> list[Hit]:
+    """The best passages by cosine similarity, over the active indexes of the targets, best first."""
     values = {
         "kbs": uuids(target.knowledge_base_id for target in targets),
         "indexes": integers(target.index_id for target in targets if target.index_id is not None),
-        "question": vector_literal(vector),
-        "sparse": beside.sparse,
-        "known": uuids(beside.found),
-        "limit": beside.limit,
+        "question": asked.vector,
+        "sparse": asked.sparse,
+        "limit": asked.limit,
     }
     settings: dict[str, str] = {}
     if len(targets) == 1 and targets[0].has_hnsw:
-        statement = _hnsw_statement(targets[0], limit=beside.limit, filtered=bool(scope.filter))
-        effort = max(HNSW_EF_SEARCH if beside.found else EF_SEARCH_ALONE, beside.limit)
+        statement = _hnsw_statement(targets[0], limit=asked.limit, filtered=bool(scope.filter))
+        effort = max(EF_SEARCH_ALONE if scope.mode == "dense" else HNSW_EF_SEARCH, asked.limit)
         if effort != HNSW_EF_SEARCH:
             settings["hnsw.ef_search"] = str(min(effort, 1000))
     else:
         statement = _FILTERED if scope.filter else _PLAIN
     rows = await reader.rows(statement, values | filter_values(scope), settings=settings)
-    return _dense_hits(rows)
+    hits = [Hit(passage_id, -(bm25 or 0.0), -distance) for passage_id, distance, bm25 in rows]
+    hits.sort(key=lambda hit: (-(hit.cosine or 0.0), hit.passage_id))
+    return hits
 
 
-def _dense_hits(rows: Iterable[Sequence[Any]]) -> DenseHits:
-    found = DenseHits([], {})
-    for passage_id, is_hit, distance, bm25_distance, place in rows:
-        if is_hit:
-            known = None if place is None else place - 1
-            found.hits.append(DenseHit(passage_id, -distance, -(bm25_distance or 0.0), known))
-        else:
-            found.cosines[place - 1] = -distance
-    found.hits.sort(key=lambda hit: (-hit.cosine, hit.passage_id))
-    return found
+def check_dimensions(vector: Vector, targets: Sequence[Target]) -> None:
+    """Raise InvalidInput when the vector has another dimension than the indexes."""
+    dimensions = {target.dimensions for target in targets}
+    if dimensions != {len(vector)}:
+        raise InvalidInput(f"The question has {len(vector)} dimensions, the index {sorted(dimensions)}.")
 
 
 def vector_literal(vector: Vector) -> str:
@@ -189,22 +148,13 @@ def _exact_statement(condition: str) -> bytes:
 
 
 def _completed(best: str) -> bytes:
-    """The hits with the BM25 that the lexical leg did not give them, and the cosines of what only that leg found."""
+    """The hits with their BM25."""
     return f"""
         WITH best AS MATERIALIZED ({best})
-        SELECT b.passage_id, true AS is_hit, b.distance,
-               CASE WHEN b.passage_id <> ALL(CAST(%(known)s AS uuid[])) THEN (
-                   SELECT l.weights <#> CAST(%(sparse)s AS sparsevec) FROM lexical l
-                   WHERE l.knowledge_base_id = b.knowledge_base_id AND l.passage_id = b.passage_id
-               ) END AS bm25_distance,
-               array_position(CAST(%(known)s AS uuid[]), b.passage_id) AS place
+        SELECT b.passage_id, b.distance, (
+            SELECT l.weights <#> CAST(%(sparse)s AS sparsevec) FROM lexical l
+            WHERE l.knowledge_base_id = b.knowledge_base_id AND l.passage_id = b.passage_id) AS bm25_distance
         FROM best b
-        UNION ALL
-        SELECT NULL, false, e.embedding <#> CAST(%(question)s AS halfvec), NULL,
-               array_position(CAST(%(known)s AS uuid[]), e.passage_id)
-        FROM embeddings e
-        WHERE e.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[])) AND e.passage_id = ANY(CAST(%(known)s AS uuid[]))
-              AND e.index_id = ANY(CAST(%(indexes)s AS bigint[]))
     """.encode()  # noqa: S608 -- constants of this file
 
 

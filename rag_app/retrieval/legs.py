@@ -1,4 +1,4 @@
-"""Runs both legs of a search on one connection, and says which one could not run."""
+"""Runs both legs of a search, and says which one could not run."""
 
 import asyncio
 import time
@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rag_app.errors import MixedEmbeddingModels, ProviderError
-from rag_app.retrieval.dense import Beside, DenseHits, Vector, search_dense
+from rag_app.retrieval.dense import Vector, check_dimensions, search_dense, vector_literal
 from rag_app.retrieval.fusion import Candidate
-from rag_app.retrieval.lexical import Hit, search_lexical, sparse_literal
+from rag_app.retrieval.hits import Hit, LegQuery
+from rag_app.retrieval.lexical import search_lexical, sparse_literal
 from rag_app.retrieval.question import Question
 from rag_app.retrieval.reader import Reader
-from rag_app.retrieval.scope import Scope, Target
+from rag_app.retrieval.scope import Embed, Scope, Target
 
 NO_INDEX = "dense: no embedding index yet; only words were compared"
 EMBEDDER_FAILED = "dense: the embedding model did not answer; only words were compared"
 NO_KNOWN_WORD = "lexical: no word of the question occurs in these knowledge bases"
 CANDIDATES_PER_LEG = 50
+MOMENT_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +56,56 @@ class Legs:
 async def run_legs(
     reader: Reader, question: Question, targets: Sequence[Target], *, scope: Scope, trace: Trace
 ) -> Legs:
-    """Both legs, one after the other, while the embedding model works. Raises MixedEmbeddingModels."""
+    """Both legs, beside each other where that holds nobody else up. Raises MixedEmbeddingModels and InvalidInput."""
     embedded = [] if scope.mode == "lexical" else _embedded(targets, scope, trace)
-    embedding = asyncio.create_task(_embed(scope, question.text, trace)) if embedded else None
-    try:
-        lexical = await _lexical(reader, question, targets, scope=scope, trace=trace)
-        if embedding is None:
-            return _legs(lexical, None)
-        if not embedding.done():
-            await reader.release()  # a slow embedding model must not hold a connection
-        vector = await embedding
-    finally:
-        if embedding is not None:
-            embedding.cancel()
-    if vector is None:
-        return _legs(lexical, None)
-    beside = Beside(sparse_literal(question), [hit.passage_id for hit in lexical or ()], per_leg(scope))
-    with trace.measure("dense"):
-        return _legs(lexical, await search_dense(reader, vector, embedded, scope=scope, beside=beside))
+    vector = await _vector(reader, question.text, scope, trace) if embedded else None
+    if vector is not None:
+        check_dimensions(vector, embedded)
+    literal = None if vector is None else vector_literal(vector)
+    query = LegQuery(sparse_literal(question), literal, per_leg(scope))
+    if scope.mode != "dense" and not question.hashes:
+        trace.warnings.append(NO_KNOWN_WORD)
+
+    async def dense(on: Reader) -> list[Hit]:
+        with trace.measure("dense"):
+            return await search_dense(on, query, embedded, scope=scope)
+
+    async def lexical() -> list[Hit]:
+        with trace.measure("lexical"):
+            return await search_lexical(reader, question, targets, asked=query, scope=scope)
+
+    if vector is None or scope.mode == "dense":
+        words = None if scope.mode == "dense" else await lexical()
+        return _legs(words, None if vector is None else await dense(reader))
+    async with reader.beside() as other:
+        if other is None:
+            return _legs(await lexical(), await dense(reader))
+        meaning = asyncio.create_task(dense(other))
+        try:
+            return _legs(await lexical(), await meaning)
+        finally:
+            await _ended(meaning)
 
 
-def _legs(lexical: list[Hit] | None, dense: DenseHits | None) -> Legs:
-    cosines = dense.cosines if dense else {}
-    hits = dense.hits if dense else []
-    places = {hit.known: place for place, hit in enumerate(hits, start=1) if hit.known is not None}
+async def _ended(task: "asyncio.Task[list[Hit]]") -> None:
+    """A connection may only be given back when nothing runs on it any more."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def _legs(lexical: list[Hit] | None, dense: list[Hit] | None) -> Legs:
+    places = {hit.passage_id: place for place, hit in enumerate(dense or (), start=1)}
     candidates = [
-        Candidate(hit.passage_id, hit.score, cosines.get(number), lexical=number + 1, dense=places.get(number))
-        for number, hit in enumerate(lexical or ())
+        Candidate(hit.passage_id, hit.bm25, hit.cosine, lexical=place, dense=places.pop(hit.passage_id, None))
+        for place, hit in enumerate(lexical or (), start=1)
     ]
     candidates.extend(
-        Candidate(hit.passage_id, hit.bm25, hit.cosine, dense=place)
-        for place, hit in enumerate(hits, start=1)
-        if hit.known is None
+        Candidate(hit.passage_id, hit.bm25, hit.cosine, dense=places[hit.passage_id])
+        for hit in dense or ()
+        if hit.passage_id in places
     )
     return Legs(lexical is not None, dense is not None, candidates)
-
-
-async def _lexical(
-    reader: Reader, question: Question, targets: Sequence[Target], *, scope: Scope, trace: Trace
-) -> list[Hit] | None:
-    """The lexical leg; None when the mode does not want it."""
-    if scope.mode == "dense":
-        return None
-    if not question.hashes:
-        trace.warnings.append(NO_KNOWN_WORD)
-    with trace.measure("lexical"):
-        return await search_lexical(reader, question, targets, scope=scope, limit=per_leg(scope))
 
 
 def _embedded(targets: Sequence[Target], scope: Scope, trace: Trace) -> list[Target]:
@@ -113,12 +119,24 @@ def _embedded(targets: Sequence[Target], scope: Scope, trace: Trace) -> list[Tar
     return found
 
 
-async def _embed(scope: Scope, text: str, trace: Trace) -> Vector | None:
+async def _vector(reader: Reader, text: str, scope: Scope, trace: Trace) -> Vector | None:
+    """The question's vector; None when the embedding model did not answer."""
     if scope.embed is None:
         return None
+    embedding = asyncio.create_task(_embed(scope.embed, text, trace))
+    try:
+        done, _ = await asyncio.wait({embedding}, timeout=MOMENT_S)
+        if not done:
+            await reader.release()  # a slow embedding model must not hold a connection
+        return await embedding
+    finally:
+        embedding.cancel()
+
+
+async def _embed(embed: Embed, text: str, trace: Trace) -> Vector | None:
     try:
         with trace.measure("embed"):
-            vector: Vector = (await scope.embed([text]))[0]
+            vector: Vector = (await embed([text]))[0]
             return vector
     except ProviderError:
         trace.warnings.append(EMBEDDER_FAILED)

@@ -13,6 +13,9 @@ from sqlalchemy.util import greenlet_spawn
 from rag_app.database.engine import clear_errors
 from rag_app.telemetry import log
 
+SPARED = 3
+"""A second connection is only taken while at most one in so many is in use: with more at work, it gains nothing."""
+
 
 class Reader:
     """Runs single reading statements in the driver's own words (`%(name)s`), each in a transaction of its own."""
@@ -42,6 +45,16 @@ class Reader:
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
             await greenlet_spawn(_given_back, connection)
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator["Reader | None"]:
+        """Another reader, to ask two things at once; None when so many connections are in use that others need it."""
+        pool: Any = self._engine.pool
+        if pool.checkedout() * SPARED > pool.size():
+            yield None
+            return
+        async with reading(self._engine) as other:
+            yield other
 
     async def _open(self) -> Any:
         # Straight from the pool: what the toolkit lays around it costs as much as a statement.

@@ -129,6 +129,31 @@ async def test_a_search_cut_off_anywhere_leaves_its_connection_in_order(library:
     assert not any(await _autocommits(engine))
 
 
+async def test_with_others_at_work_one_connection_does_for_both_legs(library: Library, engine: AsyncEngine) -> None:
+    base = await library.base()
+    for seed in range(20):
+        await library.publish(base, story(seed, words=14))
+    free = await library.ask("gold island storm", base)
+    others = [await engine.raw_connection() for _ in range(5)]
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, engine.pool.checkedout())  # type: ignore[attr-defined] # a QueuePool has it
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    try:
+        crowded = await library.ask("gold island storm", base)
+    finally:
+        watching.cancel()
+        for each in others:
+            await greenlet_spawn(each.close)
+    assert most == len(others) + 1
+    assert crowded.passages == free.passages
+
+
 async def test_a_connection_that_ends_under_a_search_is_replaced(library: Library, engine: AsyncEngine) -> None:
     base = await library.base()
     await library.publish(base, "Gold lies on the island.")

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from rag_app.database.engine import transaction
 from rag_app.retrieval import lexical, store
+from rag_app.retrieval.hits import LegQuery
 from rag_app.retrieval.question import analyse
 from rag_app.retrieval.reader import reading
 from rag_app.retrieval.scope import resolve
@@ -133,8 +134,9 @@ async def test_looking_at_rare_words_first_finds_the_same(library: Library, monk
         async with reading(library.engine) as reader:
             scope = library.scope(base, limit=5)
             targets, asked = await analyse(reader, question, scope)
-            hits = await lexical.search_lexical(reader, asked, targets, scope=scope, limit=50)
-        return [(hit.passage_id, hit.score) for hit in hits[:5]]
+            query = LegQuery(lexical.sparse_literal(asked), None, 50)
+            hits = await lexical.search_lexical(reader, asked, targets, asked=query, scope=scope)
+        return [(hit.passage_id, hit.bm25) for hit in hits[:5]]
 
     quick = [await best(question) for question in questions]
     monkeypatch.setattr(lexical, "SPARE", 0.0)
