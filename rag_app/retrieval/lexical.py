@@ -58,7 +58,8 @@ _BEST = """
         SELECT l.knowledge_base_id, l.passage_id, l.weights <#> CAST(%(question)s AS sparsevec) AS distance
         FROM lexical l
         WHERE l.terms && (SELECT CAST(%(essential)s AS integer[]))
-          AND l.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[])) AND l.cutting_id = ANY(CAST(%(cuttings)s AS bigint[])) {filter}
+          AND l.knowledge_base_id = ANY(CAST(%(kbs)s AS uuid[])) AND l.cutting_id = ANY(CAST(%(cuttings)s AS bigint[]))
+          {filter}
         ORDER BY distance, l.passage_id LIMIT %(limit)s
     )
     SELECT b.passage_id, b.distance, {cosine} FROM best b ORDER BY b.distance, b.passage_id
