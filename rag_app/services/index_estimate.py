@@ -6,6 +6,7 @@ models' own counts differ from that by up to a third.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,9 @@ from sqlalchemy import RowMapping, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.ingestion.cutting import Cutting, cut_by, reading_of
+from rag_app.ingestion.edit_rows import edited, edits_of
+from rag_app.ingestion.edits import Edit
+from rag_app.ingestion.parsed import ParsedDocument
 from rag_app.ingestion.pieces import estimate_tokens
 from rag_app.providers.credentials import route_to
 from rag_app.providers.embeddings import BATCH_TEXTS, embed, is_local
@@ -41,7 +45,8 @@ _PROBE = (
 _SIZE = text(
     """
 SELECT count(*) AS passages, coalesce(sum(length(p.text) + length(p.context)), 0)::bigint AS characters
-FROM passages p WHERE p.knowledge_base_id = :kb AND p.cutting_id = :cutting
+FROM passages p JOIN documents d ON d.knowledge_base_id = p.knowledge_base_id AND d.id = p.document_id
+WHERE p.knowledge_base_id = :kb AND p.cutting_id = :cutting AND d.deleted_at IS NULL
 """
 )
 _SAMPLE = text(
@@ -49,10 +54,14 @@ _SAMPLE = text(
     "ORDER BY md5(p.id::text) LIMIT :most"
 )
 _DOCUMENTS = text(
-    "SELECT v.text, v.title, v.language, v.pages, v.blocks, v.places, v.passage_count FROM documents d "
-    "JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id "
-    "WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL AND v.passage_count > 0 AND length(v.text) < :longest "
-    "ORDER BY md5(d.id::text) LIMIT :most"
+    """
+SELECT d.id AS document_id, v.text, v.title, v.language, v.pages, v.blocks, v.places,
+       (SELECT count(*) FROM passages p WHERE p.knowledge_base_id = d.knowledge_base_id AND p.version_id = v.id
+        AND p.cutting_id = :cutting) AS passages_now
+FROM documents d JOIN versions v ON v.knowledge_base_id = d.knowledge_base_id AND v.id = d.active_version_id
+WHERE d.knowledge_base_id = :kb AND d.deleted_at IS NULL AND v.passage_count > 0 AND length(v.text) < :longest
+ORDER BY md5(d.id::text) LIMIT :most
+"""
 )
 _ALSO_USED_WITH = text(
     """
@@ -90,6 +99,15 @@ class _Size:
     sampled: int | None = None  # documents cut anew to know it; None while the cutting stays
 
 
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """A document that is cut anew, around what people have hidden or corrected in it."""
+
+    reading: ParsedDocument
+    edits: Sequence[Edit]
+    passages_now: int
+
+
 async def estimate_index(context: Context, actor: Actor, knowledge_base_id: UUID, new: NewIndex) -> Estimate:
     """Look what another index would take. A provider's model is asked once, with made-up text, for width and pace.
 
@@ -100,10 +118,10 @@ async def estimate_index(context: Context, actor: Actor, knowledge_base_id: UUID
         await require_visible(session, actor, knowledge_base_id)
         wanted, active = await wanted_index(session, knowledge_base_id, new)
         there = await _there(session, active)
-        rows = await _some_documents(session, knowledge_base_id) if _cuts_anew(wanted, active) else []
+        sample = await _some_documents(session, active) if _cuts_anew(wanted, active) else []
         values = {"kb": knowledge_base_id, "model": wanted.model}
         bots = list((await session.execute(_ALSO_USED_WITH, values)).scalars())
-    size = await asyncio.to_thread(_cut_sample, there, rows, active, wanted) if _cuts_anew(wanted, active) else there
+    size = await asyncio.to_thread(_cut_sample, there, sample, active, wanted) if _cuts_anew(wanted, active) else there
     width, per_s, cost = await _of_model(context, actor.workspace_id, wanted.model, size.tokens)
     seconds = _seconds(size, per_s, cuts_anew=_cuts_anew(wanted, active))
     return Estimate(
@@ -134,37 +152,39 @@ async def _there(session: AsyncSession, active: RowMapping) -> _Size:
     return _Size(there.passages, there.passages, _scaled(counted, there.characters, characters))
 
 
-async def _some_documents(session: AsyncSession, knowledge_base_id: UUID) -> list[dict[str, Any]]:
+async def _some_documents(session: AsyncSession, active: RowMapping) -> list[_Sampled]:
     """Some documents chosen at random, of not too much text together."""
     found: list[dict[str, Any]] = []
-    room = SAMPLE_CHARACTERS
-    wanted = {"kb": knowledge_base_id, "most": SAMPLE_DOCUMENTS, "longest": SAMPLE_CHARACTERS // 4}
-    for row in (await session.execute(_DOCUMENTS, wanted)).mappings():
+    room, kb = SAMPLE_CHARACTERS, active["knowledge_base_id"]
+    limits = {"most": SAMPLE_DOCUMENTS, "longest": SAMPLE_CHARACTERS // 4}
+    for row in (await session.execute(_DOCUMENTS, {"kb": kb, "cutting": active["cutting_id"], **limits})).mappings():
         room -= len(row["text"])
         if room < 0:
             break
         found.append(dict(row))
-    return found
+    edits = await edits_of(await session.connection(), kb, [row["document_id"] for row in found])
+    return [_Sampled(reading_of(row), edits.get(row["document_id"], ()), row["passages_now"]) for row in found]
 
 
 def _scaled(part: int, whole: int, of: int) -> int:
     return round(part * whole / of) if of else 0
 
 
-def _cut_sample(there: _Size, rows: list[dict[str, Any]], active: RowMapping, wanted: Wanted) -> _Size:
+def _cut_sample(there: _Size, sample: list[_Sampled], active: RowMapping, wanted: Wanted) -> _Size:
     """Passages and tokens of another cutting, scaled up from documents that are cut in it. Pure and blocking."""
-    if not rows:  # all of them are very long: as many passages as the sizes say
+    before = sum(each.passages_now for each in sample)
+    if not before:  # all of them are very long: as many passages as the sizes say
         ratio = active["passage_tokens"] / wanted.passage_tokens
         return _Size(there.passages_now, round(there.passages_now * ratio), there.tokens, 0)
     cutting = Cutting(-1, wanted.passage_tokens, wanted.overlap_tokens)
     passages = tokens = 0
-    for row in rows:
-        for each in cut_by(reading_of(row), cutting):
+    for each in sample:
+        body = each.reading.text
+        for one in edited(body, cut_by(each.reading, cutting), each.edits).cuts:
             passages += 1
-            tokens += estimate_tokens(f"{each.context}\n{row['text'][each.char_from : each.char_to]}")
-    before = sum(row["passage_count"] for row in rows)
+            tokens += estimate_tokens(f"{one.context}\n{body[one.char_from : one.char_to]}")
     now = there.passages_now
-    return _Size(now, _scaled(passages, now, before), _scaled(tokens, now, before), sampled=len(rows))
+    return _Size(now, _scaled(passages, now, before), _scaled(tokens, now, before), sampled=len(sample))
 
 
 async def _of_model(context: Context, workspace_id: UUID, model: str, tokens: int) -> tuple[int, float, int | None]:
