@@ -13,6 +13,11 @@ def _source(message: MessageRow, citation: CitationRow) -> rx.Component:
         rx.el.button(
             rx.el.span(citation.n, class_name="cite", aria_hidden="true"),
             rx.el.span(citation.title, class_name="cut"),
+            rx.cond(
+                citation.apart != "",
+                rx.el.span(citation.apart, class_name="cut muted", title=citation.apart, dir="auto"),
+                rx.fragment(),
+            ),
             rx.cond(citation.page != "", rx.el.span(citation.page, class_name="nowrap"), rx.fragment()),
             class_name="source",
             type="button",

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +11,9 @@ import reflex as rx
 from rag_app.errors import NotFound, RagError
 from rag_app.services import answers
 from rag_app.services.conversations import Opinion, get_conversation, list_messages, rate_message
+from rag_app.services.namesakes import told_apart
 from rag_app.services.paging import PageRequest
-from rag_app.state.chat_rows import answered_row, message_row, without_sources
+from rag_app.state.chat_rows import answered_row, message_row, namesakes, without_sources
 from rag_app.state.chat_targets import (
     TargetChoice,
     bot_of_target,
@@ -115,7 +117,15 @@ class ChatState(PassageViewState):
         rows = [message_row(each, operator=self.may_manage) for each in reversed(found.items)]
         under_way = next((row for row in rows if row.status == "running"), None)
         self.running, self.run = under_way is not None, under_way.id if under_way else ""
+        await self._tell_apart(rows)
         self._show([row for row in rows if row.status != "running"])
+
+    async def _tell_apart(self, rows: Sequence[MessageRow]) -> None:
+        """Sources of one title say what tells them apart."""
+        if wanted := namesakes(rows):
+            found = await told_apart(surroundings(), await self._actor(), wanted)
+            for each in (each for row in rows for each in row.citations if UUID(each.document_id) in wanted):
+                each.apart = found.get(UUID(each.document_id), "")
 
     def _show(self, rows: list[MessageRow]) -> None:
         self.messages = rows
@@ -241,7 +251,9 @@ class ChatState(PassageViewState):
         """Put the answer among the messages: as its run ended, or as the database has it."""
         async with self._trying("problem"):
             if done is not None:
-                self._show([*self.messages, answered_row(done)])
+                row = answered_row(done)
+                await self._tell_apart([row])
+                self._show([*self.messages, row])
             else:
                 await self._read_ended()
             last = self.messages[-1] if self.messages else None

@@ -1,8 +1,10 @@
 """Messages and citations as the thread shows them."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from rag_app.errors import BlockedAddress, ProviderError, ProviderTimeout
 from rag_app.retrieval.places import described
@@ -28,6 +30,16 @@ def citation_row(data: Mapping[str, Any]) -> CitationRow:
         char_from=data["char_from"],
         char_to=data["char_to"],
     )
+
+
+def namesakes(rows: Sequence[MessageRow]) -> list[UUID]:
+    """The documents that stand beside another one of the same title in the sources of one answer."""
+    found: set[UUID] = set()
+    for row in rows:
+        titles = {UUID(each.document_id): each.title for each in row.citations}
+        counted = Counter(titles.values())
+        found |= {document for document, title in titles.items() if counted[title] > 1}
+    return sorted(found)
 
 
 def message_row(message: MessageCard, *, operator: bool) -> MessageRow:

@@ -132,6 +132,7 @@ class CitationRow:
     version_id: str
     char_from: int
     char_to: int
+    apart: str = ""  # what tells it from another source of the same title
 
 
 @dataclass

@@ -13,6 +13,10 @@ from tests.state.browser_wire import redirects_of, tab, vars_of
 from tests.state.people import join, owner
 
 STATE = "reflex___state____state.rag_app___state___session____session_state.rag_app___state___why____why_state."
+CHAT = (
+    STATE.partition("rag_app___state___why")[0]
+    + "rag_app___state___passage_view____passage_view_state.rag_app___state___chat____chat_state."
+)
 FIELDS = {"limit": "1", "mode": "hybrid", "split": True, "hops": "1", "context_tokens": "6000"}
 
 
@@ -64,13 +68,20 @@ async def test_documents_of_one_title_are_told_apart_by_file_and_version(address
                         ("A refund needs the receipt.", "Receipts")):  # fmt: skip
         await library.publish(base, words, title=title)
     async with web_context.transaction() as session:
-        in_use = "UPDATE documents d SET active_version_id = v.id FROM versions v WHERE v.document_id = d.id"
+        in_use = (
+            "UPDATE documents d SET active_version_id = v.id, url = 'https://example.com/terms/' || "
+            "substr(md5(v.text), 1, 4) FROM versions v WHERE v.document_id = d.id"
+        )
         await session.execute(text(in_use))
     bot = await create_bot(web_context, actor, NewBot("Helper", knowledge_base_ids=[base]))
     started = await answers.ask(web_context, actor, bot.id, answers.Question("When is the refund paid?"))
     await answers.finished(web_context, actor, started)
     async with tab(address, cookie=signed_in.token, path=f"/why/{started.message_id}") as wire:
         shown = vars_of([*wire.seen, *await wire.fire(f"{STATE}load")])
+    async with tab(address, cookie=signed_in.token, path=f"/chat/{started.conversation_id}") as wire:
+        thread = vars_of([*wire.seen, *await wire.fire(f"{CHAT}load")])
+    sources = [each for row in thread["messages"] for each in row["citations"]]
+    assert len({each["apart"] for each in sources}) == 2 and {len(each["apart"]) for each in sources} == {4}
     [search] = shown["searches"]
     assert {each["page"].rpartition(" · ")[2] for each in shown["sources"]} == {"version 1"}
     apart = {each["title"]: (each["apart"], bool(each["since"])) for each in search["candidates"]}
