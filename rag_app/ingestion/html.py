@@ -20,6 +20,12 @@ _ARTICLE_SHARE = 0.1  # of what is visible; a shorter article was not found but 
 _TECHNICAL = "pre, code, kbd, samp, var, dt"
 _TECHNICAL_TAGS = 3  # so many, or so much text in code and tables, and the page is documentation
 _REFERENCE_SHARE = 0.08
+# Programs that make documentation and nothing else: a page of theirs without code is documentation too.
+_GENERATORS = re.compile(
+    r"docbook|sphinx|mkdocs|docusaurus|asciidoctor|antora|doxygen|gitbook|honkit|mdbook|vitepress|vuepress|javadoc|"
+    r"jsdoc|typedoc|rustdoc|makeinfo|texinfo|latex2html|pkgdown|bookdown|quarto",
+    re.IGNORECASE,
+)
 _LANGUAGE = re.compile(r"[a-zA-Z]{2}(?=$|[-_])")
 
 
@@ -32,7 +38,7 @@ def parse_html(source: str) -> ParsedDocument:
     framed = strip_frame(tree)
     part = main_part(tree)
     draft = Walker().read(part) if part is not None else Draft()
-    if part is not None and not _is_documentation(part, draft):
+    if part is not None and not _is_generated(tree) and not _is_documentation(part, draft):
         article = _article(source)
         if article is not None and len(article) >= max(_ARTICLE_CHARS, _ARTICLE_SHARE * len(draft)):
             draft = article
@@ -42,6 +48,12 @@ def parse_html(source: str) -> ParsedDocument:
     if not len(draft):
         raise NoText("The page holds no visible text; perhaps it is drawn by scripts.")
     return draft.finish(title=title, metadata=metadata)
+
+
+def _is_generated(tree: LexborHTMLParser) -> bool:
+    """Whether a program for documentation made the page."""
+    node = tree.css_first("meta[name=generator]")
+    return node is not None and _GENERATORS.search(_attribute(node, "content")[:200]) is not None
 
 
 def _is_documentation(part: LexborNode, draft: Draft) -> bool:

@@ -159,6 +159,35 @@ def test_an_article_is_read_without_its_frame() -> None:
     assert not any(word in parsed.text for word in ("Sport pages", "Subscribe", "All rights"))
 
 
+_BOOK = """<html><head><title>3.1. Introduction</title>{generator}</head><body>
+<div class="navheader"><table><tr><th colspan=5>3.1. Introduction</th></tr><tr><td><a href=2.html
+title="2.8. Deletions">Prev</a></td><td><a href=3.html title="Chapter 3. Advanced Features">Up</a></td><th>Chapter 3. Advanced Features</th>
+<td><a href=i.html title="The Handbook">Home</a></td><td><a href=4.html title="3.2. Views">Next</a></td></tr></table>
+</div><h2>3.1. Introduction</h2><p>{words}</p><ul><li>complex queries</li><li>foreign keys</li></ul>
+<div class="navfooter"><table><tr><td><a href=2.html title="2.8. Deletions">Prev</a></td><td><a href=3.html
+title="Chapter 3. Advanced Features">Up</a></td><td><a href=4.html title="3.2. Views">Next</a></td></tr><tr><td>2.8.
+Deletions</td><td><a href=i.html title="The Handbook">Home</a></td><td>3.2. Views</td></tr></table></div></body>
+</html>"""
+
+
+def test_a_page_of_a_generated_book_keeps_its_lists_and_loses_the_way_to_its_neighbours() -> None:
+    words = "The previous chapter covered the basics, and this one goes on to what is more advanced. " * 12
+    made = _BOOK.format(words=words, generator='<meta name="generator" content="DocBook XSL Stylesheets V1.79">')
+    assert shown(parse_html(made)) == [
+        ("heading", "3.1. Introduction"),
+        ("paragraph", words.strip()),
+        ("list", "- complex queries\n- foreign keys"),
+    ]
+
+
+def test_what_is_named_as_navigation_but_tells_something_stays() -> None:
+    source = (
+        '<title>Canals</title><div class="navigable-rivers"><a href=/r title="Rivers">The rivers</a> of the north '
+        "carry ships of up to four metres of draught in every season but the driest one.</div>"
+    )
+    assert "four metres of draught" in parse_html(source).text
+
+
 def test_a_fragment_keeps_everything() -> None:
     assert parse_html("<p>Just this.</p><p>And this.</p>").text == "Just this.\n\nAnd this."
 
