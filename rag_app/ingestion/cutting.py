@@ -45,6 +45,11 @@ def cut_by(parsed: ParsedDocument, cutting: Cutting) -> tuple[Cut, ...]:
     )
 
 
+def embedded_text(body: str, cut: Cut) -> str:
+    """What of a passage is embedded."""
+    return f"{cut.context}\n{body[cut.char_from : cut.char_to]}".strip()
+
+
 async def kept_reading(session: AsyncSession, knowledge_base_id: UUID, version_id: UUID) -> ParsedDocument | None:
     """What was read of a version, as far as cutting needs it; None when the version is gone or was not read yet."""
     found = await session.execute(_KEPT, {"kb": knowledge_base_id, "id": version_id})

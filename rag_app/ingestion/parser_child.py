@@ -9,6 +9,7 @@ import struct
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,7 @@ _FORBIDDEN_EVENTS = (
 
 _SESSIONS: list[ArchiveSession] = []  # at most one: the archive that is open
 _RECOGNISERS: list[Recogniser] = []  # at most one: in a child that reads pictures of text
+_ANALYSES: list[Callable[[dict[str, Any]], dict[str, Any]]] = []  # at most one: in a child that opens no files
 
 
 def main() -> None:
@@ -52,8 +54,12 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     sys.excepthook = partial(_last_words, replies)
-    _import_parsers()
-    if sys.argv[2:] == ["ocr"]:
+    kind = sys.argv[2] if len(sys.argv) > 2 else ""
+    if kind == "texts":
+        _import_analysis()
+    else:
+        _import_parsers()
+    if kind == "ocr":
         _RECOGNISERS.append(Recogniser())
     _limit(memory_bytes)
     os.nice(_STAND_BACK)
@@ -86,6 +92,8 @@ def _done(request: dict[str, Any]) -> dict[str, Any]:
     if request["do"] == "recognise":
         page = _RECOGNISERS[0].read(Path(request["path"]), int(request["page"]), request["password"])
         return {"height": page.height, "lines": page.lines}
+    if request["do"] == "texts":
+        return _ANALYSES[0](request)
     _SESSIONS.clear()
     parsed = parse(
         Path(request["path"]),
@@ -114,7 +122,21 @@ def _import_parsers() -> None:
     import selectolax.lexbor
 
     del lxml, pypdfium2, selectolax
-    # Not English, which is told without the model: that is unpacked through a file, which the limits would forbid.
+    _load_languages()
+
+
+def _import_analysis() -> None:
+    """Likewise, for a child that only ever analyses texts."""
+    from rag_app.ingestion.analysis import answer_to
+    from rag_app.providers import local_embedder
+
+    local_embedder.warm()
+    _load_languages()
+    _ANALYSES.append(answer_to)
+
+
+def _load_languages() -> None:
+    """Not by English, which is told without the model: that is unpacked through a file, which the limits forbid."""
     detect("Das Modell liegt verpackt in einer Datei, die sich später nicht mehr auspacken ließe.")
 
 

@@ -16,11 +16,12 @@ from rag_app.errors import (
     StorageFull,
     UnsupportedType,
 )
+from rag_app.ingestion.analysis import analysed
 from rag_app.ingestion.edit_rows import Edited, EditsChanged, edited, edits_of
 from rag_app.ingestion.embed import UNCACHED, CachedEmbedder
 from rag_app.ingestion.reading import Read, read, read_of
 from rag_app.ingestion.readings import LARGE_CHARS, save_readings
-from rag_app.ingestion.store import Prepared, publish
+from rag_app.ingestion.store import Prepared, publish, publish_bundle
 from rag_app.ingestion.texts import read_texts
 from rag_app.ingestion.versions import MOST_FAILURES, Claimed, claim, fail, give_back, let_go, note_phase
 from rag_app.ingestion.workshop import Workshop
@@ -37,6 +38,7 @@ COMPANY_S = 5.0  # after so long those that have not been begun go back
 READ_AT_ONCE = 2
 GATHER_S = 0.2  # what has been read waits so long for more
 ENOUGH_PASSAGES = 500
+ENOUGH_TEXTS = 100  # that it is worth to have them made ready in a child
 LET_GO_TRIES = 60
 LET_GO_EVERY_S = 0.5
 
@@ -79,12 +81,38 @@ async def ingest(workshop: Workshop, knowledge_base_id: UUID, versions: Sequence
 
 async def _work(workshop: Workshop, claimed: Sequence[Claimed], own: Set[UUID], outcome: Outcome) -> None:
     texts = [each for each in claimed if each.kind == "text" and each.text is None and each.failures <= MOST_FAILURES]
-    if len(texts) > 1 and (together := await _read_together(workshop, texts)) is not None:
-        await _bring_out(workshop, together, outcome)
+    if len(texts) > 1 and await _bring_out_together(workshop, texts, outcome):
         done = {each.id for each in texts}
         claimed = [each for each in claimed if each.id not in done]
     if claimed:
         await _read_and_bring_out(workshop, claimed, own, outcome)
+
+
+async def _bring_out_together(workshop: Workshop, texts: Sequence[Claimed], outcome: Outcome) -> bool:
+    """A batch of texts in one go; False when anything is amiss, so that they have to be taken one by one."""
+    if await _analysed(workshop, texts):
+        outcome.ready += len(texts)
+        return True
+    together = await _read_together(workshop, texts)
+    if together is not None:
+        await _bring_out(workshop, together, outcome)
+    return together is not None
+
+
+async def _analysed(workshop: Workshop, texts: Sequence[Claimed]) -> bool:
+    """Many texts made ready in a child and published; False when they are few, or need what only a worker can do."""
+    if len(texts) < ENOUGH_TEXTS or any(
+        each.embedding_model != UNCACHED or each.byte_count > LARGE_CHARS for each in texts
+    ):
+        return False
+    try:
+        bundle = await analysed(workshop, texts)
+        if not await publish_bundle(workshop.engine, texts, bundle):
+            return False
+    except (*TRANSIENT, DocumentFailed, NotFound, UnicodeDecodeError):
+        return False
+    log.info("texts_published", count=len(texts))
+    return True
 
 
 async def _read_together(workshop: Workshop, texts: Sequence[Claimed]) -> list[Read] | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +53,14 @@ _READY = text(
 _ACTIVATE = text(f"UPDATE documents d SET active_version_id = r.id, updated_at = now(), {_KNOWN}")  # noqa: S608 - made of constants
 
 
+@dataclass(frozen=True, slots=True)
+class ReadingRows:
+    """What was read of some versions as the statements take it, in JSON."""
+
+    versions: str
+    documents: str  # what their documents are to know of it, without the texts
+
+
 async def save_readings(connection: AsyncConnection, readings: Sequence[Reading]) -> set[UUID]:
     """Keep what was read of versions of one knowledge base; the ids of those that were not overtaken.
 
@@ -60,27 +69,30 @@ async def save_readings(connection: AsyncConnection, readings: Sequence[Reading]
     for claimed, parsed, _ in readings:
         if len(parsed.text) > LARGE_CHARS:  # by itself, not once more within the rest
             await connection.execute(_SAVE_TEXT, {**claimed.key, "text": parsed.text})
-    values, known = _values(readings, [len(cuts) for _, _, cuts in readings])
+    rows = reading_rows(readings, [len(cuts) for _, _, cuts in readings])
+    values, known = _values(readings[0][0], rows)
     kept = set((await connection.execute(_SAVE, values)).scalars())
     await connection.execute(_TASKS_EMBED, {"ids": list(kept)})
     await connection.execute(_DESCRIBE, {**known, "ids": list(kept)})
     return kept
 
 
-async def activate_readings(connection: AsyncConnection, readings: Sequence[Reading], passages: Sequence[int]) -> None:
-    """Keep what was read of versions that become searchable in this transaction, with so many passages each."""
-    values, known = _values(readings, passages)
+async def activate_readings(connection: AsyncConnection, first: Claimed, rows: ReadingRows) -> None:
+    """Keep what was read of versions that become searchable in this transaction; `first` is one of them."""
+    values, known = _values(first, rows)
     await connection.execute(_READY, values)
     await connection.execute(_ACTIVATE, known)
 
 
-def _values(readings: Sequence[Reading], passages: Sequence[int]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the statements about versions take, and what those about their documents take, without the texts."""
-    first = readings[0][0]
+def reading_rows(readings: Sequence[Reading], passages: Sequence[int]) -> ReadingRows:
+    """What was read of versions of one knowledge base, with so many passages each."""
     rows = [_row(*reading, count) for reading, count in zip(readings, passages, strict=True)]
-    known = [{name: row[name] for name in _OF_DOCUMENT} for row in rows]
+    return ReadingRows(_json(rows), _json([{name: row[name] for name in _OF_DOCUMENT} for row in rows]))
+
+
+def _values(first: Claimed, rows: ReadingRows) -> tuple[dict[str, Any], dict[str, Any]]:
     keys = {"kb": first.knowledge_base_id}
-    return {**keys, "cutting": first.cutting.id, "rows": _json(rows)}, {**keys, "rows": _json(known)}
+    return {**keys, "cutting": first.cutting.id, "rows": rows.versions}, {**keys, "rows": rows.documents}
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

@@ -4,22 +4,21 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from rag_app.database.columns import new_id
 from rag_app.database.engine import transaction
-from rag_app.ingestion.cutting import cut_by, kept_reading
+from rag_app.ingestion.cutting import cut_by, embedded_text, kept_reading
 from rag_app.ingestion.edit_rows import Edited, EditsChanged, edited, edits_of, require_unchanged
 from rag_app.ingestion.embed import CachedEmbedder
 from rag_app.ingestion.flip import MISSING_VERSIONS
 from rag_app.ingestion.index_rows import Building, is_mine
 from rag_app.ingestion.parsed import Cut, ParsedDocument
-from rag_app.ingestion.store import COPY_PASSAGES, passage_record
+from rag_app.ingestion.passage_rows import copy_passages, passage_records
 from rag_app.retrieval import store as search_store
 from rag_app.retrieval.store import PassageRow
 
@@ -126,11 +125,6 @@ async def _cut_anew(engine: AsyncEngine, building: Building, missing: Missing) -
     return _Recut(missing, reading, found, tuple(new_id() for _ in found.cuts))
 
 
-def embedded_text(body: str, cut: Cut) -> str:
-    """What of a passage is embedded."""
-    return f"{cut.context}\n{body[cut.char_from : cut.char_to]}".strip()
-
-
 async def _unwatched(share: float) -> None:
     """The whole batch is one step of the progress that is shown."""
 
@@ -173,10 +167,10 @@ def _language(building: Building, one: _Recut) -> str:
 
 
 async def _copy(connection: AsyncConnection, building: Building, chosen: Sequence[_Recut]) -> None:
-    driver = cast("psycopg.AsyncConnection[Any]", (await connection.get_raw_connection()).driver_connection)
-    async with driver.cursor() as cursor, cursor.copy(COPY_PASSAGES) as copy:
-        for one in chosen:
-            owner = (building.workspace_id, one.missing.document_id, one.missing.version_id, building.cutting.id)
-            for c, passage_id in zip(one.cuts, one.ids, strict=True):
-                row = passage_record(c, one.reading.text, _language(building, one))
-                await copy.write_row((building.knowledge_base_id, passage_id, *owner, *row))
+    base, workspace, cutting = building.knowledge_base_id, building.workspace_id, building.cutting.id
+    records: list[bytes] = []
+    for one in chosen:
+        owner = (base, workspace, one.missing.document_id, one.missing.version_id, cutting)
+        language = _language(building, one)
+        records.extend(passage_records(owner, one.cuts, ids=one.ids, body=one.reading.text, language=language))
+    await copy_passages(connection, records)

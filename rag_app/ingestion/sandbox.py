@@ -53,14 +53,15 @@ class ParserPool:
     """
 
     def __init__(self, size: int | None = None, *, memory_bytes: int | None = None, idle_s: float = _IDLE_S) -> None:
-        self._slots = asyncio.Semaphore(size or os.cpu_count() or 2)
+        self._size = size or os.cpu_count() or 2
+        self._slots = asyncio.Semaphore(self._size)
         self._memory_bytes = memory_bytes or default_memory_bytes()
         self._idle_s = idle_s
         self._idle: list[_Child] = []
         self._reaper: asyncio.Task[None] | None = None
         self._closed = False
         self._kind: tuple[str, ...] = ()
-        self._readers: ParserPool | None = None
+        self._kin: dict[str, ParserPool] = {}
 
     async def __aenter__(self) -> "ParserPool":
         return self
@@ -92,13 +93,23 @@ class ParserPool:
 
         Raises like `parse`. The OCR extra must be installed.
         """
-        if self._readers is None:
-            self._readers = ParserPool(1, memory_bytes=self._memory_bytes, idle_s=self._idle_s)
-            self._readers._kind = ("ocr",)
         request = {"do": "recognise", "path": str(path.resolve()), "page": page, "password": password}
-        answer = await self._readers._answer(request, timeout_s)
+        answer = await self._of_kind("ocr", 1)._answer(request, timeout_s)
         raise_refusal(answer)
         return recognised_page(answer)
+
+    async def analyse(self, request: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
+        """The answer of `analysis.answer_to`, by a child that has never opened a file. Raises like `parse`."""
+        answer = await self._of_kind("texts", self._size)._answer(request, timeout_s)
+        raise_refusal(answer)
+        return answer
+
+    def _of_kind(self, kind: str, size: int) -> "ParserPool":
+        """The pool of children that do one kind of work and no other."""
+        if kind not in self._kin:
+            pool = self._kin[kind] = ParserPool(size, memory_bytes=self._memory_bytes, idle_s=self._idle_s)
+            pool._kind = (kind,)
+        return self._kin[kind]
 
     @contextlib.asynccontextmanager
     async def session(self, *, timeout_s: float) -> AsyncIterator[Ask]:
@@ -139,8 +150,8 @@ class ParserPool:
     async def close(self) -> None:
         """End all idle children; children at work end with their request."""
         self._closed = True
-        if self._readers is not None:
-            await self._readers.close()
+        for pool in self._kin.values():
+            await pool.close()
         if self._reaper is not None:
             self._reaper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -225,7 +236,8 @@ class _Child:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         # One thread per library: the pool is the parallelism, and arenas of idle threads cost memory.
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
-                        "PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+                        "PYTHONPATH": str(_ROOT), "PYTHONDONTWRITEBYTECODE": "1",
+                        "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
         if os.getpid() == 1:
             environment["RAG_PARSER_PARENT"] = "1"
         process = await asyncio.create_subprocess_exec(

@@ -4,21 +4,20 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from json import dumps
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from rag_app.database.columns import new_id
 from rag_app.database.engine import transaction
 from rag_app.errors import Cancelled, ProviderError
-from rag_app.ingestion.edit_rows import Edited, note_placements, require_unchanged
+from rag_app.ingestion.edit_rows import Edited, EditsChanged, note_placements, require_unchanged
 from rag_app.ingestion.embed import Vectors
 from rag_app.ingestion.parsed import Cut, ParsedDocument
-from rag_app.ingestion.readings import activate_readings
+from rag_app.ingestion.passage_rows import copy_passages, passage_records
+from rag_app.ingestion.readings import ReadingRows, activate_readings, reading_rows
 from rag_app.ingestion.versions import Claimed
 from rag_app.retrieval import store as search_store
 from rag_app.retrieval.store import PassageRow
@@ -94,12 +93,6 @@ _NOTE_WIDTH = text(
     "UPDATE indexes SET dimensions = CASE WHEN dimensions = 0 THEN :width ELSE dimensions END WHERE id = :id "
     "RETURNING dimensions"
 )
-COPY_PASSAGES = (
-    "COPY passages (knowledge_base_id, id, workspace_id, document_id, version_id, cutting_id, ordinal, char_from, "
-    "char_to, page_from, page_to, place, heading, context, text, language) FROM STDIN"
-)
-
-
 SLICE = 2_000  # passages whose rows are made at once
 
 
@@ -120,6 +113,16 @@ class Prepared:
         return self.edited.cuts
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Everything that becomes searchable with a batch of new texts, as the tables take it."""
+
+    passages: bytes
+    search: search_store.Prepared
+    readings: ReadingRows
+    width: int  # of the vectors; 0 without any
+
+
 async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
     """Make a batch of versions of one knowledge base searchable, all in one transaction; the ids that were.
 
@@ -133,10 +136,10 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
     first = batch[0].claimed
     async with transaction(engine) as session:
         connection = await session.connection()
-        allowed = await _fence(connection, batch)
+        allowed = await _fence(connection, [each.claimed for each in batch])
         chosen = [each for each in batch if each.claimed.id in allowed]
         if len(chosen) < len(batch):
-            await _close_overtaken(connection, [each for each in batch if each.claimed.id not in allowed])
+            await _close_overtaken(connection, [each.claimed for each in batch if each.claimed.id not in allowed])
         if not chosen:
             return set()
         if len(chosen) < len(batch):
@@ -144,9 +147,9 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
             rows = await asyncio.to_thread(_prepare_next, slices)
         kb, documents = first.knowledge_base_id, {each.claimed.document_id: each.edited for each in chosen}
         await require_unchanged(connection, kb, documents)
-        await _check_width(connection, first, batch[0].vectors)
+        await _check_width(connection, first, _width(batch[0]))
         await _remove(connection, kb, [old for old in allowed.values() if old is not None])
-        await _copy_passages(connection, chosen, ids)
+        await copy_passages(connection, _records(chosen, ids))
         while rows is not None:
             await search_store.insert_prepared(connection, rows)
             rows = await asyncio.to_thread(_prepare_next, slices)
@@ -156,11 +159,55 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
     return set(allowed)
 
 
+async def publish_bundle(engine: AsyncEngine, batch: Sequence[Claimed], bundle: Bundle) -> bool:
+    """Make a batch of new texts searchable, all of them or none.
+
+    None (False) when one was overtaken, or has a document that people have edited: then they need `publish`.
+    """
+    first = batch[0]
+    async with transaction(engine) as session:
+        connection = await session.connection()
+        allowed = await _fence(connection, batch)
+        if len(allowed) < len(batch):
+            return False
+        kb = first.knowledge_base_id
+        try:
+            await require_unchanged(connection, kb, {each.document_id: Edited(()) for each in batch})
+        except EditsChanged:
+            return False
+        await _check_width(connection, first, bundle.width)
+        await _remove(connection, kb, [old for old in allowed.values() if old is not None])
+        await copy_passages(connection, [bundle.passages])
+        if bundle.search.deltas:
+            await search_store.insert_prepared(connection, bundle.search)
+        await activate_readings(connection, first, bundle.readings)
+        await connection.execute(_TASK_DONE, {"kb": kb, "ids": [each.id for each in batch]})
+    return True
+
+
+def bundle_of(batch: Sequence[Prepared]) -> Bundle:
+    """The rows of texts that no table has yet. Pure and blocking."""
+    ids = {each.claimed.id: [new_id() for _ in each.cuts] for each in batch}
+    rows = [row for part in _slices(batch, ids) for row in part]
+    readings = [(each.claimed, *each.reading) for each in batch if each.reading is not None]
+    return Bundle(
+        passages=b"".join(_records(batch, ids)),
+        search=search_store.prepare(rows),
+        readings=reading_rows(readings, [len(each.cuts) for each in batch]),
+        width=max(map(_width, batch)),
+    )
+
+
+def _width(prepared: Prepared) -> int:
+    return int(prepared.vectors.shape[1]) if len(prepared.vectors) else 0
+
+
 async def _activate(connection: AsyncConnection, batch: Sequence[Prepared]) -> None:
     kb = batch[0].claimed.knowledge_base_id
     new = [(each, (each.claimed, *each.reading)) for each in batch if each.reading is not None]
     if new:
-        await activate_readings(connection, [reading for _, reading in new], [len(each.cuts) for each, _ in new])
+        rows = reading_rows([reading for _, reading in new], [len(each.cuts) for each, _ in new])
+        await activate_readings(connection, batch[0].claimed, rows)
     if kept := [each for each in batch if each.reading is None]:
         keys = {"kb": kb, "ids": [each.claimed.id for each in kept], "counts": [len(each.cuts) for each in kept]}
         await connection.execute(_ACTIVATE, keys)
@@ -168,11 +215,13 @@ async def _activate(connection: AsyncConnection, batch: Sequence[Prepared]) -> N
     await connection.execute(_TASK_DONE, {"kb": kb, "ids": [each.claimed.id for each in batch]})
 
 
-async def _check_width(connection: AsyncConnection, claimed: Claimed, vectors: Vectors) -> None:
-    """The first vectors of an index say how wide all of its vectors are. Raises ProviderError for others."""
-    if not len(vectors):
+async def _check_width(connection: AsyncConnection, claimed: Claimed, width: int) -> None:
+    """The first vectors of an index say how wide all of its vectors are. Raises ProviderError for others.
+
+    0 is the width of no vectors at all.
+    """
+    if not width:
         return
-    width = vectors.shape[1]
     known = (await connection.execute(_WIDTH, {"id": claimed.index_id})).scalar_one()
     if not known:
         known = (await connection.execute(_NOTE_WIDTH, {"id": claimed.index_id, "width": width})).scalar_one()
@@ -180,22 +229,22 @@ async def _check_width(connection: AsyncConnection, claimed: Claimed, vectors: V
         raise ProviderError(f"{claimed.embedding_model} gave vectors of {width} numbers, but here they have {known}.")
 
 
-async def _fence(connection: AsyncConnection, batch: Sequence[Prepared]) -> dict[UUID, UUID | None]:
+async def _fence(connection: AsyncConnection, batch: Sequence[Claimed]) -> dict[UUID, UUID | None]:
     values = _attempts(batch)
     await connection.execute(_LOCK_DOCUMENTS, {"kb": values["kb"], "ids": values["ids"]})
     return {row.id: row.active_version_id for row in await connection.execute(_FENCE, values)}
 
 
-def _attempts(batch: Sequence[Prepared]) -> dict[str, Any]:
+def _attempts(batch: Sequence[Claimed]) -> dict[str, Any]:
     return {
-        "kb": batch[0].claimed.knowledge_base_id,
-        "index_id": batch[0].claimed.index_id,
-        "ids": [each.claimed.id for each in batch],
-        "attempts": [each.claimed.attempt for each in batch],
+        "kb": batch[0].knowledge_base_id,
+        "index_id": batch[0].index_id,
+        "ids": [each.id for each in batch],
+        "attempts": [each.attempt for each in batch],
     }
 
 
-async def _close_overtaken(connection: AsyncConnection, batch: Sequence[Prepared]) -> None:
+async def _close_overtaken(connection: AsyncConnection, batch: Sequence[Claimed]) -> None:
     """What is still ours but may not flip must not stay under way for ever."""
     values = _attempts(batch)
     index_id = values.pop("index_id")
@@ -224,21 +273,12 @@ async def keep_only(
     await connection.execute(_DELETE_OTHERS, {"kb": knowledge_base_id, "version": version_id, "kept": list(kept)})
 
 
-async def _copy_passages(connection: AsyncConnection, batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> None:
-    driver = cast("psycopg.AsyncConnection[Any]", (await connection.get_raw_connection()).driver_connection)
-    async with driver.cursor() as cursor, cursor.copy(COPY_PASSAGES) as copy:
-        for each in batch:
-            claimed = each.claimed
-            keys = (claimed.workspace_id, claimed.document_id, claimed.id, claimed.cutting.id)
-            for cut, passage_id in zip(each.cuts, ids[claimed.id], strict=True):
-                row = passage_record(cut, each.body, each.language)
-                await copy.write_row((claimed.knowledge_base_id, passage_id, *keys, *row))
-
-
-def passage_record(cut: Cut, body: str, language: str) -> tuple[Any, ...]:
-    """The columns of COPY_PASSAGES from `ordinal` on."""
-    spans = (cut.ordinal, cut.char_from, cut.char_to, cut.page_from, cut.page_to, dumps(cut.place))
-    return (*spans, cut.heading, cut.context, body[cut.char_from : cut.char_to], language)
+def _records(batch: Sequence[Prepared], ids: dict[UUID, list[UUID]]) -> Iterator[bytes]:
+    """The rows of all passages of a batch."""
+    for each in batch:
+        owner = each.claimed
+        keys = (owner.knowledge_base_id, owner.workspace_id, owner.document_id, owner.id, owner.cutting.id)
+        yield from passage_records(keys, each.cuts, ids=ids[owner.id], body=each.body, language=each.language)
 
 
 def _prepare_next(slices: Iterator[list[PassageRow]]) -> search_store.Prepared | None:

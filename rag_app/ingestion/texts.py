@@ -20,14 +20,17 @@ ReadText = tuple[Claimed, ParsedDocument, tuple[Cut, ...]]
 
 async def read_texts(files: FileStore, claimed: Sequence[Claimed]) -> list[ReadText]:
     """What stands in these texts, and how it is cut. Raises DocumentFailed when an original is missing."""
-    if any(each.original_key is None for each in claimed):
-        raise DocumentFailed("The original of this document is missing.")
-    contents = await _contents(files, claimed)
+    contents = await contents_of(files, claimed)
     return await asyncio.to_thread(_read_all, claimed, contents)
 
 
-async def _contents(files: FileStore, claimed: Sequence[Claimed]) -> list[bytes]:
-    """The bytes of each text; every original is read once, from its first wanted byte to its last."""
+async def contents_of(files: FileStore, claimed: Sequence[Claimed]) -> list[bytes]:
+    """The bytes of each text; every original is read once, from its first wanted byte to its last.
+
+    Raises DocumentFailed when an original is missing.
+    """
+    if any(each.original_key is None for each in claimed):
+        raise DocumentFailed("The original of this document is missing.")
     spans: dict[str, tuple[int, int]] = {}
     for each in claimed:
         key, start, end = each.original_key or "", each.original_offset, each.original_offset + each.byte_count
