@@ -56,5 +56,11 @@ export function Palette({ results = [], onSearch, onPick }) {
 }
 
 export function PaletteButton({ children }) {
-  return <button type="button" className="nav-link only-wide" onClick={() => dispatchEvent(new Event("open-palette"))}>{children}</button>;
+  const [keys, setKeys] = useState("Ctrl K");
+  useEffect(() => { if (/^(Mac|iP)/.test(navigator.platform)) setKeys("⌘K"); }, []);
+  return (
+    <button type="button" className="nav-link only-wide" onClick={() => dispatchEvent(new Event("open-palette"))}>
+      {children}<kbd>{keys}</kbd>
+    </button>
+  );
 }

@@ -82,19 +82,6 @@ class Side(_Own):
     triggers = {"on_close": no_args_event_spec}
 
 
-class Uploader(_Own):
-    """Drop zone and list of uploads with a bar for each."""
-
-    library = "$/public/ui/uploader.jsx"
-    tag = "Uploader"
-
-    url: rx.Var[str]
-    max_mb: rx.Var[int]
-    accept: rx.Var[str]
-    formats: rx.Var[str]
-    triggers = {"on_added": passthrough_event_spec(int)}
-
-
 class VersionUploader(_Own):
     """Takes one file as a new version of a document."""
 
@@ -105,6 +92,14 @@ class VersionUploader(_Own):
     max_mb: rx.Var[int]
     accept: rx.Var[str]
     triggers = {"on_added": passthrough_event_spec(int)}
+
+
+class Uploader(VersionUploader):
+    """Drop zone and list of uploads with a bar for each."""
+
+    tag = "Uploader"
+
+    formats: rx.Var[str]
 
 
 class Gate(_Own):
@@ -186,7 +181,7 @@ class Palette(_Own):
 
 
 class PaletteButton(_Own):
-    """Opens the palette by pointer."""
+    """Opens the palette by pointer, and shows which keys do."""
 
     library = "$/public/ui/palette.jsx"
     tag = "PaletteButton"

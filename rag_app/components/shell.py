@@ -66,7 +66,7 @@ def _navigation(here: str, session: ShellBinding) -> rx.Component:
     people, rest = SETTINGS[1], (SETTINGS[0], SETTINGS[2])
     return rx.el.nav(
         brand(),
-        PaletteButton.create(icon("search"), rx.el.span("Go to…", class_name="grow"), rx.el.kbd("⌘K")),
+        PaletteButton.create(icon("search"), rx.el.span("Go to…", class_name="grow")),
         *[_link(place, here) for place in MAIN],
         rx.el.a(
             icon("settings"),

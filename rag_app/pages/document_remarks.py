@@ -21,7 +21,8 @@ def _whence() -> rx.Component:
                 state.live_url != "",
                 rx.el.a(
                     state.live_url,
-                    icon("external_link"),
+                    " ",
+                    rx.el.span(icon("external_link"), class_name="inline-icon"),
                     href=state.live_url,
                     target="_blank",
                     rel="noopener noreferrer nofollow",

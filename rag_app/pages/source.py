@@ -27,7 +27,7 @@ from rag_app.state.source import SourceState
 from rag_app.state.source_rows import RunRow, SourcePageRow
 
 PAGE_HEADS = [("Address", ""), ("State", ""), ("Changed", ""), ("", "right")]
-RUN_HEADS = [("Run", ""), ("When", ""), ("What it found", "")]
+RUN_HEADS = [("Run", ""), ("When", ""), ("Took", ""), ("What it found", "")]
 STATUSES = [
     ("", "All states"),
     ("added", "Added"),
@@ -146,7 +146,11 @@ def _pages() -> rx.Component:
             rx.cond(
                 (state.words != "") | (state.status != ""),
                 empty("Nothing found", "Nothing fits. Change the words or the state.", sign="search_x"),
-                empty("Nothing yet", "They appear here while the source is read.", sign="globe"),
+                rx.cond(
+                    state.row.has_run & ~state.row.run.busy,
+                    empty("Nothing was found", "Look at the address and the limits, then read it again.", sign="globe"),
+                    empty("Nothing yet", "They appear here while the source is read.", sign="globe"),
+                ),
             ),
         ),
         rx.cond(
@@ -160,6 +164,7 @@ def _run_row(run: RunRow) -> rx.Component:
     return rx.el.tr(
         rx.el.td(badge(run.status, tone=run.tone)),
         rx.el.td(Age.create(when=run.started_at), class_name="small muted nowrap", custom_attrs={"data-label": "When"}),
+        rx.el.td(run.took, class_name="small muted nowrap num", custom_attrs={"data-label": "Took"}),
         rx.el.td(
             rx.el.span(run.figures, class_name="num"),
             rx.cond(run.error != "", rx.el.p(run.error, class_name="small muted"), rx.fragment()),
@@ -246,6 +251,14 @@ def _facts() -> rx.Component:
             rx.cond(row.paused, "paused", row.schedule),
             rx.cond(row.next_at != "", rx.fragment(", next ", Age.create(when=row.next_at)), rx.fragment()),
             class_name="num",
+        ),
+        rx.cond(
+            row.has_run & ~row.run.busy,
+            rx.fragment(
+                rx.el.br(),
+                rx.el.span("last read ", Age.create(when=row.run.started_at), ": ", row.run.changes, class_name="num"),
+            ),
+            rx.fragment(),
         ),
     )
 

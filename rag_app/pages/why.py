@@ -234,6 +234,11 @@ def _compared() -> rx.Component:
             _tried("With these settings", WhyState.after),
             class_name="why-compare",
         ),
+        rx.el.p(
+            "Relevance, 0 to 1: how likely one passage by itself holds the answer. The figure in per cent is of all of "
+            "them together.",
+            class_name="small muted",
+        ),
         rx.cond(
             WhyState.may_apply,
             rx.el.div(

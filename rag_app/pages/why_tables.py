@@ -1,5 +1,6 @@
 """The tables of “Why this answer”: candidates with bars, calls of models, passages of a trial."""
 
+from functools import partial
 from typing import Any
 
 import reflex as rx
@@ -18,7 +19,7 @@ def _bar(text: Any, part: Any, label: str) -> rx.Component:
     )
 
 
-def _candidate(row: CandidateRow) -> rx.Component:
+def _candidate(row: CandidateRow, *, reranked: bool) -> rx.Component:
     return rx.el.tr(
         rx.el.td(row.place, class_name="num muted why-n"),
         rx.el.td(
@@ -40,7 +41,7 @@ def _candidate(row: CandidateRow) -> rx.Component:
         _bar(row.words, row.words_bar, "Words"),
         _bar(row.meaning, row.meaning_bar, "Meaning"),
         _bar(row.fused, row.fused_bar, "Together"),
-        rx.el.td(row.rerank, class_name="num", custom_attrs={"data-label": "Reranked"}),
+        rx.el.td(row.rerank, class_name="num", custom_attrs={"data-label": "Reranked"}) if reranked else rx.fragment(),
         rx.el.td(badge(row.fate, tone=row.tone)),
         key=row.key,
     )
@@ -48,26 +49,24 @@ def _candidate(row: CandidateRow) -> rx.Component:
 
 def candidates_table(row: SearchRow) -> rx.Component:
     """The candidates of one search, best first."""
-    heads = [
-        ("#", ""),
-        ("Passage", ""),
-        ("Words", ""),
-        ("Meaning", ""),
-        ("Together", ""),
-        ("Reranked", ""),
-        ("What became of it", ""),
-    ]
-    return table(heads, rx.foreach(row.candidates, _candidate), label="Candidates")
+    return rx.cond(row.reranked, _candidates(row, reranked=True), _candidates(row, reranked=False))
+
+
+def _candidates(row: SearchRow, *, reranked: bool) -> rx.Component:
+    heads = ["#", "Passage", "Words", "Meaning", "Together", *(["Reranked"] if reranked else []), "What became of it"]
+    rows = rx.foreach(row.candidates, partial(_candidate, reranked=reranked))
+    return table([(head, "") for head in heads], rows, label="Candidates")
 
 
 _FIGURES = (
     ("#2 · 16.2", "The place in that column's own order, then the score. More is better, within one search only."),
+    ("far down", "Not among the first of that column; its score was looked up afterwards."),
     ("Words", "How well it holds the words of the question; rare words count more. There is no highest score: the bar "
      "is full for the best of this search."),
     ("Meaning", "How close it is in meaning: 1 is the same, 0 has nothing to do with it."),
     ("Together", "Both in one score, by the shares above the table; at 1 the bar is full, and a passage in which the "
      "words stand close together may have more."),
-    ("Reranked", "The place that a reranker gave it; – without one."),
+    ("Reranked", "The place that a reranker gave it, where the bot has one."),
     ("could have been used", "It was among what the answer may rest on, but the answer does not cite it."),
     ("not among the best", "There were enough better ones: the setting “Passages” says how many are taken."),
     ("part of a passage above", "It stands directly beside a better one, and both were joined."),

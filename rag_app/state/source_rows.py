@@ -7,7 +7,7 @@ from rag_app.services.source_pages import SourcePageCard
 from rag_app.services.source_runs import RunCard
 from rag_app.services.sources import SourceCard
 from rag_app.state.schedule_words import in_words
-from rag_app.state.wording import count, counted, percent
+from rag_app.state.wording import count, counted, milliseconds, percent
 
 KINDS = {
     "page": "Page",
@@ -45,6 +45,7 @@ class RunRow:
     phase: str
     changes: str
     figures: str
+    took: str  # "" while it runs
     error: str
     held_back: str  # what was kept although it seems to be gone
     started_at: str
@@ -102,7 +103,7 @@ class DiffRow:
     parts: list[DiffPart] = field(default_factory=list)
 
 
-NO_RUN = RunRow("", "", "flat", False, 0, "", "", "", "", "", "")
+NO_RUN = RunRow("", "", "flat", False, 0, "", "", "", "", "", "", "")
 NO_SOURCE = SourceRow("", "", "", "", "", False, False, False, "", "", "", "", "Pages", False, NO_RUN)
 
 
@@ -127,10 +128,17 @@ def run_row(run: RunCard, kind: str = "website") -> RunRow:
         phase=f"{PHASES.get(run.phase, run.phase)}, {run.visited:,} of {run.found:,}" if busy else "",
         changes=" ".join(f"{sign}{figure:,}" for sign, figure in changes if figure) or _no_changes(run),
         figures=" · ".join(named),
+        took=_took(run),
         error=run.error.message if run.error else "",
         held_back=_kept(run.held_back, kind),
         started_at=(run.finished_at or run.started_at or run.created_at).isoformat(),
     )
+
+
+def _took(run: RunCard) -> str:
+    if run.started_at is None or run.finished_at is None:
+        return ""
+    return milliseconds((run.finished_at - run.started_at).total_seconds() * 1000)
 
 
 def _kept(gone: int, kind: str) -> str:

@@ -178,7 +178,13 @@ def _candidate(place: int, one: TracedCandidate, *, top: float, is_double: bool,
     version = f"version {one.version}" if one.version else ""
     known_as = one.filename if one.filename not in ("", one.title) else one.external_id or one.filename
     where = " · ".join(
-        part for part in (one.heading, described(one.place, one.page_from, one.page_to), one.knowledge_base) if part
+        part
+        for part in (
+            section(one.title, one.heading),
+            described(one.place, one.page_from, one.page_to),
+            one.knowledge_base,
+        )
+        if part
     )
     return CandidateRow(
         key=str(one.passage_id),
@@ -201,8 +207,14 @@ def _candidate(place: int, one: TracedCandidate, *, top: float, is_double: bool,
     )
 
 
+def section(title: str, heading: str) -> str:
+    """The headings above a passage without the first, where that is the title said once more."""
+    first, _, rest = heading.partition(" › ")
+    return rest if first == title else heading
+
+
 def _rank(place: int | None, score: str) -> str:
-    return f"#{place} · {score}" if place else f"not found · {score}"
+    return f"#{place} · {score}" if place else f"far down · {score}"
 
 
 def call_rows(trace: TraceView) -> list[CallRow]:
@@ -254,7 +266,9 @@ def _tried(tried: Tried, before: Mapping[UUID, int]) -> TriedRow:
             place=place,
             title=each.title,
             where=" · ".join(
-                part for part in (each.heading, described(each.place, each.page_from, each.page_to)) if part
+                part
+                for part in (section(each.title, each.heading), described(each.place, each.page_from, each.page_to))
+                if part
             ),
             score=f"{each.score:.2f}",
             moved=_moved(before.get(each.id), place) if before else "",

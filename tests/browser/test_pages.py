@@ -93,6 +93,7 @@ def test_tab_reaches_the_content_first_by_the_skip_link(signed_in: Page, product
 
 def test_the_palette_finds_a_place(signed_in: Page, product: Product, knowledge: list[str]) -> None:
     opened(signed_in, product, "/account")
+    expect(signed_in.get_by_role("button", name="Go to… Ctrl K")).to_be_visible()
     signed_in.keyboard.press("Control+k")
     signed_in.get_by_role("combobox", name="Go to").fill("for the pa")
     expect(signed_in.get_by_role("option", selected=True)).to_contain_text("For the pages")

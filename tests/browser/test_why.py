@@ -37,6 +37,7 @@ def test_an_answer_is_explained_and_other_settings_are_used(
         expect(signed_in.get_by_role("heading", name="Why this answer")).to_be_visible()
         candidates = signed_in.get_by_role("table", name="Candidates")
         expect(candidates.get_by_role("row").nth(1)).to_contain_text("cited in the answer")
+        expect(candidates.get_by_role("columnheader")).to_have_count(6)  # no column of ranks that no reranker gave
         signed_in.get_by_label("Document", exact=True).fill("opening")
         signed_in.get_by_role("button", name="Why not?").click()
         expect(signed_in.get_by_role("status").get_by_role("link", name="Opening hours")).to_be_visible()

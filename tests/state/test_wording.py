@@ -1,7 +1,7 @@
 """Figures and texts as people read them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,7 @@ from rag_app.state.document import MOST_CHARS, pipe_cells, read_blocks
 from rag_app.state.passage_view import page_at
 from rag_app.state.session import as_text
 from rag_app.state.source_rows import run_row
+from rag_app.state.why_rows import section
 from tests.state.conftest import UUID_ONE
 
 
@@ -61,6 +62,8 @@ def test_a_run_that_read_nothing_does_not_say_that_nothing_changed(
         finished_at=moment,
     )  # fmt: skip
     assert (run_row(run).changes, run_row(run).held_back) == (shown, "")
+    assert run_row(replace(run, finished_at=moment + timedelta(seconds=25))).took == "25.0 s"
+    assert run_row(replace(run, finished_at=None)).took == ""
     kinds = {"website": "24 pages", "feed": "24 entries", "git": "24 files", "s3": "a mistake in the bucket"}
     for kind, words in kinds.items():
         assert words in run_row(replace(run, held_back=24), kind).held_back
@@ -149,3 +152,16 @@ def test_slides_and_parts_are_told_apart_in_a_document_and_sheets_are_not() -> N
     within = (PlaceRange(0, 3, {"part": "a.pdf", "page": 1}), PlaceRange(5, 8, {"part": "a.pdf", "page": 2}))
     shown, _ = read_blocks(DocumentText(UUID_ONE, text, (), blocks, within))
     assert [block.text for block in shown if block.kind == "page"] == ["a.pdf, page 1", "a.pdf, page 2"]
+
+
+@pytest.mark.parametrize(
+    ("title", "heading", "shown"),
+    [
+        ("25.1. Vacuuming", "25.1. Vacuuming › Tip", "Tip"),
+        ("25.1. Vacuuming", "25.1. Vacuuming", ""),
+        ("25.1. Vacuuming", "Tip › 25.1. Vacuuming", "Tip › 25.1. Vacuuming"),
+        ("", "", ""),
+    ],
+)
+def test_a_heading_that_is_the_title_is_not_said_twice(title: str, heading: str, shown: str) -> None:
+    assert section(title, heading) == shown

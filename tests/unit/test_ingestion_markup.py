@@ -161,9 +161,10 @@ def test_an_article_is_read_without_its_frame() -> None:
 
 _BOOK = """<html><head><title>3.1. Introduction</title>{generator}</head><body>
 <div class="navheader"><table><tr><th colspan=5>3.1. Introduction</th></tr><tr><td><a href=2.html
-title="2.8. Deletions">Prev</a></td><td><a href=3.html title="Chapter 3. Advanced Features">Up</a></td><th>Chapter 3. Advanced Features</th>
-<td><a href=i.html title="The Handbook">Home</a></td><td><a href=4.html title="3.2. Views">Next</a></td></tr></table>
-</div><h2>3.1. Introduction</h2><p>{words}</p><ul><li>complex queries</li><li>foreign keys</li></ul>
+title="2.8. Deletions">Prev</a></td><td><a href=3.html title="Chapter 3. Advanced Features">Up</a></td>
+<th>Chapter 3. Advanced Features</th><td><a href=i.html title="The Handbook">Home</a></td>
+<td><a href=4.html title="3.2. Views">Next</a></td></tr></table></div>
+<h2>3.1. Introduction</h2><p>{words}</p><ul><li>complex queries</li><li>foreign keys</li></ul>
 <div class="navfooter"><table><tr><td><a href=2.html title="2.8. Deletions">Prev</a></td><td><a href=3.html
 title="Chapter 3. Advanced Features">Up</a></td><td><a href=4.html title="3.2. Views">Next</a></td></tr><tr><td>2.8.
 Deletions</td><td><a href=i.html title="The Handbook">Home</a></td><td>3.2. Views</td></tr></table></div></body>
