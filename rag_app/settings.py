@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     default_chat_model: str = Field("", description="LiteLLM name such as openai/gpt-4o-mini; empty = local/extractive")
     default_embedding_model: str = Field("local/wordllama-256", description="embedding model of new knowledge bases")
     max_upload_mb: int = Field(100, ge=1, le=10_000, description="largest file that may be uploaded, in MB")
+    kept_versions: int = Field(
+        20, ge=1, le=10_000, description="how many versions of a document are kept, the newest ones, 1 to 10000"
+    )
 
     @field_validator("public_url", "chat_url")
     @classmethod

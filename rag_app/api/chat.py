@@ -1,5 +1,6 @@
 """Asking over REST: streaming or whole, new or replayed."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -61,6 +62,8 @@ class CitationView(View):
     quote: str
     verified: bool
     place: dict[str, Any] = Field(default={}, description=PLACE)
+    corrected_by: str | None = Field(default=None, description="who wrote the correction that is cited; null: none is")
+    corrected_at: datetime | None = None
 
 
 class UsageView(View):

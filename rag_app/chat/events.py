@@ -29,6 +29,8 @@ class Citation:
     quote: str
     verified: bool = True
     place: Place = field(default_factory=dict)  # beyond pages: sheet and rows, slide, part, time
+    corrected_by: str | None = None  # who wrote the correction that is cited, "" = not known; None: it is none
+    corrected_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ class Version(SQLModel, table=True):
         Index("versions_not_ready", "knowledge_base_id", "created_at", postgresql_where=text("state <> 'ready'")),
         Index("versions_sha256", "knowledge_base_id", "sha256"),
         Index("versions_original", "original_key"),
+        Index("versions_filename", "knowledge_base_id", "filename", postgresql_where=text("filename <> ''")),
     )
     knowledge_base_id: UUID = Field(primary_key=True)
     id: UUID = Field(default_factory=new_id, primary_key=True)

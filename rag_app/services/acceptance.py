@@ -40,15 +40,15 @@ _BY_EXTERNAL_ID = text(_KNOWN + "external_id = :external_id FOR UPDATE OF d")
 _BY_ID = text(_KNOWN + "id = :id FOR UPDATE OF d")
 _BY_CONTENT = text(
     "SELECT d.id, d.kind, v.sha256, v.state, v.number, v.id AS version_id FROM versions v "
-    "JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id "
-    "WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND d.deleted_at IS NULL "
+    "JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id "
+    "AND d.latest_version_id = v.id WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND d.deleted_at IS NULL "
     "ORDER BY d.created_at LIMIT 1 FOR UPDATE OF d"
 )
 _ADOPTED = text(
     "UPDATE documents SET external_id = :external_id WHERE knowledge_base_id = :kb AND id = (SELECT d.id "
-    "FROM versions v JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id "
-    "WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND v.filename = :filename AND d.deleted_at IS NULL "
-    "AND d.kind = 'file' AND d.external_id IS NULL ORDER BY d.created_at LIMIT 1)"
+    "FROM versions v JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id "
+    "AND d.latest_version_id = v.id WHERE v.knowledge_base_id = :kb AND v.sha256 = :sha256 AND v.filename = :filename "
+    "AND d.deleted_at IS NULL AND d.kind = 'file' AND d.external_id IS NULL ORDER BY d.created_at LIMIT 1)"
 )
 _LOCK_IDENTITIES = text("SELECT pg_advisory_xact_lock(lock) FROM unnest(CAST(:locks AS bigint[])) AS lock")
 _LOCK_KNOWN = text(

@@ -16,6 +16,7 @@ from rag_app.providers.local_embedder import NAME as BUNDLED
 from rag_app.retrieval.passages import SearchResult
 from rag_app.services.bots import BotCard
 from rag_app.services.context import Context
+from rag_app.services.correctors import with_correctors
 from rag_app.services.embedding import Vectors, embed_texts, workspace_keyring
 from rag_app.services.exact_pages import with_exact_pages
 from rag_app.services.permissions import Actor
@@ -61,7 +62,7 @@ async def events_of(
     )
     search = BotSearch(context, actor, bot, model, trace)
     engine = await _engine(context, actor, search)
-    answered = with_exact_pages(context, answer(request, engine, trace=trace))
+    answered = with_correctors(context, with_exact_pages(context, answer(request, engine, trace=trace)))
     async with context.runs.turn(actor.user_id), aclosing(answered) as events:
         async for event in events:
             yield event

@@ -41,11 +41,12 @@ BYTES_PER_JOB = 2_000_000  # a job of long texts holds fewer
 _SAME_NAME = text(
     """
 SELECT d.id, d.title FROM versions v
-JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.latest_version_id = v.id
-WHERE v.knowledge_base_id = :kb AND v.filename = :filename AND d.kind = 'file' AND d.deleted_at IS NULL
-  AND d.parent_id IS NULL AND NOT EXISTS (SELECT FROM source_pages p WHERE p.knowledge_base_id = :kb
-  AND p.document_id = d.id) AND NOT EXISTS (SELECT FROM versions s JOIN documents e
-  ON e.knowledge_base_id = s.knowledge_base_id AND e.latest_version_id = s.id
+JOIN documents d ON d.knowledge_base_id = v.knowledge_base_id AND d.id = v.document_id AND d.latest_version_id = v.id
+WHERE v.knowledge_base_id = :kb AND v.filename = :filename AND v.filename <> '' AND d.kind = 'file'
+  AND d.deleted_at IS NULL AND d.parent_id IS NULL
+  AND NOT EXISTS (SELECT FROM source_pages p WHERE p.knowledge_base_id = :kb AND p.document_id = d.id)
+  AND NOT EXISTS (SELECT FROM versions s JOIN documents e ON
+  e.knowledge_base_id = s.knowledge_base_id AND e.id = s.document_id AND e.latest_version_id = s.id
   WHERE s.knowledge_base_id = :kb AND s.sha256 = :sha256 AND e.deleted_at IS NULL)
 ORDER BY d.created_at DESC LIMIT 1
 """

@@ -18,8 +18,6 @@ from rag_app.services.differences import TextDiff, diff_texts
 from rag_app.services.documents import DocumentCard, document_text, get_document
 from rag_app.services.permissions import Actor, permit
 
-KEPT_VERSIONS = 20
-"""Versions of a document that are kept, the newest ones; the one that is searched is kept in any case."""
 MOST_SHOWN = 200
 
 _VERSIONS = text(
@@ -180,7 +178,10 @@ async def _copy(
 
 
 async def forget_old_versions(context: Context, *, most: int = 1000) -> int:
-    """Delete versions beyond the newest KEPT_VERSIONS of each document; how many. Originals are collected later."""
+    """Delete versions beyond the newest that are to be kept of each document; how many.
+
+    The one that is searched is kept in any case. Originals are collected later.
+    """
     async with context.transaction() as session:
-        done = await session.execute(_FORGET, {"kept": KEPT_VERSIONS, "most": most})
+        done = await session.execute(_FORGET, {"kept": context.settings.kept_versions, "most": most})
         return int(getattr(done, "rowcount", 0))

@@ -1,18 +1,20 @@
 """Versions, edits, notes and conflicts as a program meets them."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from rag_app.api.app import PREFIX
-from rag_app.services.versions import KEPT_VERSIONS, forget_old_versions
+from rag_app.services.versions import forget_old_versions
 from tests.api.cast import Cast
 from tests.workspaces import open_workshop, work_off
 
 FIRST = "The fee is ten euros.\n\nThe desk opens at nine. Bring your card.\n\nGoods come back within thirty days."
 SECOND = FIRST.replace("ten euros", "twelve euros").replace("thirty days", "sixty days")
+KEPT = 3
 
 
 class Library:
@@ -114,12 +116,15 @@ async def test_what_is_hidden_stays_hidden_through_a_roll_back(library: Library)
 
 
 async def test_only_the_newest_versions_are_kept_and_the_one_in_use(library: Library) -> None:
-    for number in range(KEPT_VERSIONS):
+    for number in range(KEPT):
         sent = {"texts": [{"text": f"Text number {number}.", "external_id": "fees"}]}
         await library.post(f"knowledge-bases/{library.base}/documents", sent)
-    assert len(await library.versions()) == KEPT_VERSIONS + 2
+    assert len(await library.versions()) == KEPT + 2
+    usual = library.cast.context
+    few = replace(usual, settings=usual.settings.model_copy(update={"kept_versions": KEPT}))
     forgotten = (await library.versions())[-1]["id"]
-    assert await forget_old_versions(library.cast.context) == 1  # the second is in use, the rest is under way
+    assert await forget_old_versions(usual) == 0
+    assert await forget_old_versions(few) == 1  # the second is in use, the rest is under way
     assert [each["number"] for each in await library.versions()][-2:] == [3, 2]
     gone = await library.client.get(f"{PREFIX}/documents/{library.document}/text?version={forgotten}")
     assert (gone.status_code, gone.json()["error"]["code"]) == (410, "version_gone")
@@ -148,6 +153,14 @@ async def test_a_correction_can_be_changed_and_keeps_what_it_stands_for(library:
     edit = await library.post(f"documents/{library.document}/edits", body)
     await library.work()
     assert edit["text"] == "The fee is eleven euros." and "eleven" in await library.search("what is the fee?")
+    asked = {"message": "How many euros is the fee?", "stream": False}
+    [cited] = (await library.post(f"knowledge-bases/{library.base}/chat", asked))["citations"]
+    assert (cited["document_id"], cited["corrected_by"], cited["corrected_at"]) == (
+        edit["note_id"], "Ada", edit["created_at"],
+    )  # fmt: skip
+    asked["message"] = "When does the desk open?"
+    [cited] = (await library.post(f"knowledge-bases/{library.base}/chat", asked))["citations"]
+    assert (cited["document_id"], cited["corrected_by"], cited["corrected_at"]) == (library.document, None, None)
     await library.client.put(f"{PREFIX}/notes/{edit['note_id']}", json={"text": "There is no fee."})
     await library.work()
     shown = await library.search("what is the fee?")

@@ -1,11 +1,13 @@
 """Documents from the door to the search, on the real queue, parser and database."""
 
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from rag_app.errors import InvalidInput, NotFound
+from rag_app.services import intake
 from rag_app.services.context import Context
 from rag_app.services.documents import (
     DocumentFilter,
@@ -201,3 +203,11 @@ async def test_a_private_address_is_refused_before_it_is_a_document(context: Con
     )
     assert refused.id is None and refused.error and refused.error.code == "blocked_address"
     assert "RAG_ALLOWED" not in refused.error.message and taken.id
+
+
+async def test_a_file_of_the_same_name_is_looked_up_through_an_index(context: Context) -> None:
+    wanted = {"kb": UUID(int=1), "filename": "a.md", "sha256": b"x" * 32}
+    async with context.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = (await session.execute(text(f"EXPLAIN {intake._SAME_NAME.text}"), wanted)).scalars().all()
+    assert "versions_filename" in "\n".join(plan)

@@ -30,6 +30,7 @@ def test_nothing_needs_to_be_set() -> None:
         ("RAG_TRUSTED_PROXY_HOPS", "-1", "0 to 10"),
         ("RAG_DRAIN_S", "-1", "0 to 600"),
         ("RAG_MAX_UPLOAD_MB", "0", "MB"),
+        ("RAG_KEPT_VERSIONS", "0", "1 to 10000"),
     ],
 )
 def test_a_bad_value_names_setting_problem_and_expectation(
