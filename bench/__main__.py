@@ -10,7 +10,7 @@ import bench
 GROUPS: dict[str, tuple[str, ...]] = {
     "quality": ("ocr", "quality", "ablation", "answers", "calibrate", "two_parts", "formats"),
     "speed": ("speed", "start", "ingest", "crawl", "parse", "search_speed", "first_token", "dependencies"),
-    "faults": ("faults", "fault_lives", "bystander", "robust", "anchors", "switch", "fresh"),
+    "faults": ("faults", "fault_lives", "bystander", "robust", "anchors", "switch", "restarts", "fresh"),
     "attacks": ("attacks",),
 }
 

@@ -94,13 +94,13 @@ class Product:
             raise AssertionError(f"{arguments[0]}: {done.stderr}")
         return done.stdout
 
-    def stop(self) -> None:
+    def stop(self, *, patience_s: float = 30) -> None:
         """Stop it in good order; what does not end is killed."""
         if self._process is None:
             return
         self._process.terminate()
         try:
-            self._process.wait(30)
+            self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10)

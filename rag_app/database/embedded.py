@@ -7,6 +7,7 @@ import stat
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from rag_app.database.claim import FolderClaim
@@ -19,6 +20,10 @@ READY_POLL_S = 0.02
 STALLED_S = 180.0
 LARGEST_LOG = 10_000_000
 ENOUGH_SHARED_MEMORY = 256 * 1024 * 1024
+BUFFERS_MB = (96, 512)
+BUFFERS_SHARE = 1 / 16
+"""Of the machine's memory. Pages are only taken once they hold something, so small installations stay small."""
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 SETTINGS = {
     "listen_addresses": "",
@@ -27,7 +32,6 @@ SETTINGS = {
     "max_locks_per_transaction": "128",
     "shared_memory_type": "mmap",
     "huge_pages": "off",
-    "shared_buffers": "96MB",
     "effective_cache_size": "512MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "128MB",
@@ -123,6 +127,7 @@ class EmbeddedPostgres:
     def _launch(self, account: Account | None, programs: Path) -> subprocess.Popen[bytes]:
         settings = {
             **SETTINGS,
+            "shared_buffers": f"{_buffers_mb()}MB",
             **(DURABLE if self._durable else NOT_DURABLE),
             "dynamic_shared_memory_type": _dynamic_memory(),
             "unix_socket_directories": "{run}",
@@ -273,6 +278,15 @@ def _reason(cluster: Cluster, begins_at: int) -> str:
     fatal = [line.split("FATAL: ", 1)[1].strip() for line in said.splitlines() if "FATAL: " in line]
     last = fatal[-1] if fatal else (said.strip().splitlines() or ["it said nothing"])[-1]
     return f"The embedded Postgres did not start: {last} (its log is {cluster.log_file})"
+
+
+def _buffers_mb() -> int:
+    """Room for what is searched often: of a large vector index a question visits thousands of pages."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # "max" when there is no limit
+        memory = min(memory, int(_MEMORY_LIMIT.read_text("ascii")))
+    least, most = BUFFERS_MB
+    return max(least, min(most, int(memory * BUFFERS_SHARE / 1_000_000)))
 
 
 def _dynamic_memory() -> str:

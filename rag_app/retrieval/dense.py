@@ -68,13 +68,24 @@ async def build_hnsw(engine: AsyncEngine, *, index_id: int, dimensions: int) -> 
     """Build the HNSW of one index beside running searches and ingestion, then let searches use it.
 
     May be called again after a crash: what an interrupted build left is dropped first. Does nothing for vectors too
-    wide for HNSW.
+    wide for HNSW, and when somebody else is building it: a large one takes minutes.
     """
     if dimensions > WIDEST_HNSW:
         return
-    name = f"embeddings_hnsw_{int(index_id)}"
     async with engine.connect() as connection:
         outside = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        # Tried, never waited for: building an index beside others waits for everybody who waits.
+        if not (await outside.execute(_CLAIM, {"id": index_id})).scalar_one():
+            return
+        try:
+            await _build(outside, index_id=index_id, dimensions=dimensions)
+        finally:
+            await outside.execute(_GIVE_BACK, {"id": index_id})
+
+
+async def _build(outside: AsyncConnection, *, index_id: int, dimensions: int) -> None:
+    name = f"embeddings_hnsw_{int(index_id)}"
+    if not (await outside.execute(_IS_BUILT, {"name": name})).scalar_one():
         build = f"USING hnsw ((embedding::halfvec({int(dimensions)})) halfvec_ip_ops)"
         if await has_own_table(outside, index_id):
             create = f"CREATE INDEX CONCURRENTLY {name} ON embeddings_{int(index_id)} {build}"
@@ -85,7 +96,7 @@ async def build_hnsw(engine: AsyncEngine, *, index_id: int, dimensions: int) -> 
         await outside.execute(text(f"DROP INDEX CONCURRENTLY IF EXISTS {name}"))
         await outside.execute(text(create))
         await outside.execute(text("RESET maintenance_work_mem"))
-        await outside.execute(text("UPDATE indexes SET has_hnsw = true WHERE id = :id"), {"id": index_id})
+    await outside.execute(text("UPDATE indexes SET has_hnsw = true WHERE id = :id"), {"id": index_id})
 
 
 async def _build_memory_mb(connection: AsyncConnection, index_id: int) -> int:
@@ -165,6 +176,9 @@ _ORPHANED = text("""
     WHERE c.relkind = 'i' AND c.relname ~ '^embeddings_hnsw_[0-9]+$'
     AND NOT EXISTS (SELECT FROM indexes i WHERE 'embeddings_hnsw_' || i.id = c.relname)
 """)
+_CLAIM = text("SELECT pg_try_advisory_lock(hashtextextended('hnsw', CAST(:id AS bigint)))")
+_GIVE_BACK = text("SELECT pg_advisory_unlock(hashtextextended('hnsw', CAST(:id AS bigint)))")
+_IS_BUILT = text("SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass(:name) AND indisvalid)")
 _MEMORY = text("SELECT set_config('maintenance_work_mem', :memory, false)")
 _SIZE = text("""
     SELECT i.dimensions, coalesce(sum(t.passages), 0)::bigint AS passages FROM indexes i

@@ -20,6 +20,8 @@ from rag_app.telemetry import answers_total, first_token_seconds, log
 FLUSH_EVERY_S = 0.2
 NO_READER_S = 60.0
 HEARTBEAT_LOST_S = 20
+UNKEPT = 10_000
+"""More events than a process can have shown and not kept when it died: the end must come after what a reader saw."""
 STOPPED = Failed("stopped", "The answer was stopped.")
 
 _APPEND = text(
@@ -189,7 +191,8 @@ async def end_abandoned_runs(context: Context) -> int:
             run.events = [(each.number, each.kind, each.data) for each in found]
             run.flushed = len(run.events)
             if not run.ended:
-                run.add("error", {"code": "interrupted", "message": "The server was stopped during this answer."})
+                said = {"code": "interrupted", "message": "The server was stopped during this answer."}
+                run.events.append((run.flushed + UNKEPT, "error", said))
             number, kind, data = run.events[-1]
             values = {"message": row.id, "number": number, "kind": kind, "data": dumps(data)}
             await session.execute(_APPEND, values)

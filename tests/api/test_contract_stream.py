@@ -16,6 +16,7 @@ from rag_app.api import stream
 from rag_app.api.app import create_api
 from rag_app.services import answers
 from rag_app.services.context import Context, open_context
+from rag_app.services.runs import end_abandoned_runs
 from rag_app.settings import Settings, get_settings
 from tests.api.cast import Cast
 from tests.api.live_stream import LiveStream, events_of
@@ -262,6 +263,21 @@ async def test_a_reader_ahead_of_a_run_is_let_go_at_its_end(scene: Scene) -> Non
         async with scene.follow(live.events[0][2]["message_id"], seen=100_000) as ahead:
             await live.rest()
             assert await asyncio.wait_for(ahead.rest(), 20) == []
+
+
+async def test_a_reader_who_saw_more_than_was_kept_hears_of_the_end(scene: Scene, context: Context) -> None:
+    async with scene.ask() as live:
+        events = await live.rest()
+    message = events[0][2]["message_id"]
+    # As a process leaves it that died before it had kept its last words.
+    await scene.change(message, "status = 'running', finished_at = NULL, heartbeat_at = now() - interval '1 minute'")
+    async with context.transaction() as session:
+        await session.execute(text("DELETE FROM message_events WHERE message_id = :id AND number > 2"), {"id": message})
+    assert await end_abandoned_runs(context) == 1
+    async with scene.follow(message, seen=events[-2][0]) as resumed:
+        [(number, kind, data)] = await resumed.rest()
+    assert (kind, data["code"]) == ("error", "interrupted") and number > events[-1][0]
+    assert (await scene.ended(message))["status"] == "interrupted"
 
 
 async def test_a_provider_that_fails_is_told_apart(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """Searches on a real database: what is found, who may see it, and what a search says about itself."""
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
@@ -312,3 +313,31 @@ async def test_a_large_index_gets_an_hnsw_that_finds_the_same(library: Library) 
     assert before[0] == refund
     await drop_hnsw(library.engine, index_id=index_id)
     assert await library.found("money for bought goods", base, mode="dense") == before
+
+
+async def test_an_index_is_built_once_however_often_it_is_begun(library: Library) -> None:
+    await three(library)
+    made = text("SELECT oid FROM pg_class WHERE relname ~ '^embeddings_hnsw_'")
+    async with library.engine.connect() as connection:
+        index_id = (await connection.execute(text("SELECT id FROM indexes"))).scalar_one()
+        # A writer that is not through: the build waits for it, and others come upon the half built index.
+        await connection.execute(text("UPDATE embeddings SET passage_id = passage_id"))
+        first = asyncio.create_task(build_hnsw(library.engine, index_id=index_id, dimensions=256))
+        async with library.engine.connect() as other:
+            for _ in range(500):
+                begun = (await other.execute(made)).scalars().all()
+                await other.rollback()
+                if begun:
+                    break
+                await asyncio.sleep(0.01)
+        await asyncio.wait_for(build_hnsw(library.engine, index_id=index_id, dimensions=256), 5)
+        assert not first.done()
+        await connection.commit()
+    await first
+    async with library.engine.begin() as connection:
+        assert (await connection.execute(made)).scalars().all() == begun
+        await connection.execute(text("UPDATE indexes SET has_hnsw = false"))
+    await build_hnsw(library.engine, index_id=index_id, dimensions=256)  # whoever built it had died before it said so
+    async with library.engine.connect() as connection:
+        assert (await connection.execute(text("SELECT has_hnsw FROM indexes"))).scalar_one()
+        assert (await connection.execute(made)).scalars().all() == begun
