@@ -19,6 +19,7 @@ _WIDE = 48  # places from which numpy is quicker
 _HEADING_CHARS = 200
 _TABLE_HEADER_CHARS = 600
 _DEEPEST = 9
+_CHARS_AT_MOST = 8  # to a token: a longer text is not looked at, even if it is mostly white space
 SEPARATOR = " › "
 
 
@@ -59,6 +60,8 @@ def cut(
     reaches over a heading of level 1. Sections that are small are joined with their neighbours under the same parent,
     large ones are cut where it harms least. The same document always gives the same cuts.
     """
+    if (whole := _whole(parsed, whole_tokens)) is not None:
+        return [whole]
     pieces = list(pieces_of(parsed, max_tokens=max_tokens))
     if not pieces:
         return []
@@ -78,6 +81,17 @@ def cut(
         else each
         for each in cuts
     ]
+
+
+def _whole(parsed: ParsedDocument, most_tokens: int) -> Cut | None:
+    """The one passage of a short document without headings, without looking for pieces; None for any other."""
+    if len(parsed.text) > most_tokens * _CHARS_AT_MOST or any(each.kind == "heading" for each in parsed.blocks):
+        return None
+    text = parsed.text
+    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    if parsed.pages or parsed.places or start >= end or weight(text[start:end]) > most_tokens * _QUARTERS:
+        return None
+    return Cut(0, start, end, "", parsed.title, None, None)
 
 
 def _sections(text: str, pieces: Sequence[Piece]) -> list[_Section]:

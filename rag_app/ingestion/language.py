@@ -23,6 +23,7 @@ _ALSO_ENGLISH = _ENGLISH | frozenset(
     ["of", "to", "in", "is", "was", "for", "by", "as", "on", "at", "an", "be", "a", "it"]
 )
 _ENGLISH_SHARE = 0.22  # of all words, with those that other languages have too
+_PLAIN_SHARE = 0.98  # of all characters: quotation marks, a name with an accent
 _NO_WORDS = re.compile(r"https?://\S+|[\d|`#*_=<>/\\{}\[\]()-]+")
 
 
@@ -41,9 +42,12 @@ def detect(text: str) -> str:
 def _is_plainly_english(sample: str) -> bool:
     """Whether so many words are only English that no model need be asked, which takes ten times longer."""
     if not sample.isascii():
-        return False
+        plain = sample.encode("ascii", "ignore").decode()
+        if len(plain) < _PLAIN_SHARE * len(sample):
+            return False
+        sample = plain
     words = sample.lower().split()
-    if sum(word in _ALSO_ENGLISH for word in words) < _ENGLISH_SHARE * len(words):
+    if sum(map(_ALSO_ENGLISH.__contains__, words)) < _ENGLISH_SHARE * len(words):
         return False
     return len(_ENGLISH.intersection(words)) >= _ENGLISH_WORDS
 

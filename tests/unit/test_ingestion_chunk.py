@@ -87,6 +87,25 @@ def test_a_short_text_is_one_passage() -> None:
     assert (only.page_from, only.page_to) == (None, None)
 
 
+_FLAT_BLOCKS = st.lists(
+    st.builds(
+        Block, st.sampled_from(["paragraph", "list", "table", "code"]), st.integers(0, 80), st.integers(0, 80),
+        header_to=st.integers(0, 80),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=80) | st.text(" \n\t\u3000a", max_size=80), _FLAT_BLOCKS, st.integers(1, 30))
+def test_a_short_document_without_headings_needs_no_pieces(text: str, blocks: list[Block], tokens: int) -> None:
+    parsed = ParsedDocument(text, tuple(blocks), title="Title")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunk, "_whole", lambda *_: None)
+        expected = cut(parsed, whole_tokens=tokens)
+    assert cut(parsed, whole_tokens=tokens) == expected
+
+
 def test_a_document_about_one_thing_stays_whole_a_little_longer() -> None:
     parsed = parse_plain(SENTENCE * 25)
     assert 300 < estimate_tokens(parsed.text) <= 512

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_app.errors import EmptyFile, MislabelledFile, TooMuchContent, UnsupportedType
-from rag_app.ingestion import sheet
+from rag_app.ingestion import language, sheet
 from rag_app.ingestion.encoding import clean, decode
 from rag_app.ingestion.formats import OLE_MAGIC, SUPPORTED, Format, sniff
 from rag_app.ingestion.language import detect
@@ -242,6 +242,14 @@ def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 )
 def test_the_language_is_recognised_or_left_open(text: str, language: str) -> None:
     assert detect(text) == language
+
+
+def test_quotation_marks_do_not_make_plain_english_a_question_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_identifier", None)
+    text = "The settings that are kept in this file were written by hand, and they are read when the server starts. "
+    assert detect(text + "They are called “defaults”.") == "en"
+    with pytest.raises(TypeError):
+        detect(text + "設定は手で書かれています。")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rag_app.providers import local_embedder
 
+_SCRAPS = [" ", "  ", "\u2581", "\n", "<s>", "</s>", "<unk>", "word", "words, ", "1,000", "\u00a0", "\u6e2f", " ."]
 TEXTS = ["The quick brown fox", "Ein Hund läuft über die Straße. " * 50, "日本語のテキスト", "emoji 🙂\ttab", "x"]
 
 
@@ -48,6 +52,23 @@ def test_it_equals_the_reference_implementation() -> None:
         reference = wordllama.WordLlama.load(cache_dir=folder, disable_download=True, dim=256)
         expected = reference.embed(TEXTS, norm=True)
     assert np.allclose(local_embedder.embed(TEXTS), expected, atol=1e-6)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(_SCRAPS) | st.text(max_size=6), max_size=12).map("".join))
+def test_words_looked_up_one_by_one_give_the_tokens_of_the_whole_text(text: str) -> None:
+    text = text.encode("utf-8", "ignore").decode()
+    model = local_embedder._model()
+    assert model.tokens_of(text) == model._tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def test_words_are_forgotten_but_for_those_met_lately(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_embedder, "_MOST_WORDS", 10)
+    asked: list[str] = []
+    words = local_embedder._Words(lambda word: asked.append(word) or [len(word)])  # type: ignore[func-returns-value]  # a note beside
+    for number in range(100):
+        assert words[" often"] == [5] and words[f" {number}"] == [len(str(number))]
+    assert asked.count("often") == 1 and len(words) <= 10
 
 
 def test_importing_the_module_loads_nothing_heavy() -> None:
