@@ -82,6 +82,20 @@ class Side(_Own):
     triggers = {"on_close": no_args_event_spec}
 
 
+class Marking(_Own):
+    """A passage in which words are marked; its form gets `words`, and `place`: where to look for them."""
+
+    library = "$/public/ui/marking.jsx"
+    tag = "Marking"
+
+    text: rx.Var[str]
+    label: rx.Var[str]
+    hint: rx.Var[str]
+    editable: rx.Var[bool]
+    nothing: rx.Var[str]
+    some: rx.Var[str]
+
+
 class VersionUploader(_Own):
     """Takes one file as a new version of a document."""
 

@@ -82,10 +82,17 @@ def _cuts() -> rx.Component:
         edit_marks(),
         rx.cond(
             DocumentState.cuts.length() > 0,
-            rx.el.ol(
-                rx.foreach(DocumentState.cuts, _cut),
-                class_name="stack",
-                style={"list_style": "none", "padding": "0"},
+            rx.fragment(
+                rx.cond(
+                    EditsState.may_edit,
+                    rx.el.p("To hide or correct only some words, select them first.", class_name="small muted"),
+                    rx.fragment(),
+                ),
+                rx.el.ol(
+                    rx.foreach(DocumentState.cuts, _cut),
+                    class_name="stack",
+                    style={"list_style": "none", "padding": "0"},
+                ),
             ),
             empty("No passages", "A document is cut into passages once it has been read.", sign="scissors"),
         ),

@@ -4,9 +4,9 @@ from typing import Any
 
 import reflex as rx
 
-from rag_app.components.browser import Age, Ticker
+from rag_app.components.browser import Age, Marking, Ticker
 from rag_app.components.dialogs import form_dialog
-from rag_app.components.furniture import badge, box, button, field, icon, problem, text_area
+from rag_app.components.furniture import badge, box, button, icon, problem
 from rag_app.state.change_rows import EditMark
 from rag_app.state.edits import EditsState
 from rag_app.state.rows import CutRow
@@ -147,15 +147,18 @@ def note_origin_box() -> rx.Component:
 
 def edit_forms() -> rx.Component:
     """The two dialogs."""
-    hidden = field(
-        "Words to hide",
-        text_area("words", rows=8, default_value=EditsState.form_text, required=True),
-        hint="Leave only the words to hide. They stay hidden in new versions; the original keeps them.",
+    hidden = Marking.create(
+        text=EditsState.form_text,
+        label="Mark the words to hide",
+        hint="With the mouse or Shift and the arrow keys. They stay hidden in new versions; the original keeps them.",
+        nothing="Nothing is marked: the whole passage will be hidden.",
+        some="Will be hidden:",
     )
-    corrected = field(
-        "What it should say",
-        text_area("words", rows=10, default_value=EditsState.form_text, required=True),
+    corrected = Marking.create(
+        text=EditsState.form_text,
+        label="What it should say",
         hint="The sentences that you change become a note, from which questions are answered.",
+        editable=True,
     )
     return rx.fragment(
         _edit_form("hide", "Hide from search and answers", hidden, submit="Hide"),

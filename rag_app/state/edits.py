@@ -102,7 +102,9 @@ class EditsState(SessionState):
         words = as_text(form.get("words"), LONGEST_PASSAGE)
         async with self._trying("form_problem"):
             passage = await self._passage(self.form_passage, self.form_text)
-            new = hidden(passage, words) if self.form == "hide" else corrected(passage, words)
+            place = as_text(form.get("place"), 10)
+            near = int(place) if place.isascii() and place.isdigit() else -1
+            new = hidden(passage, words, near) if self.form == "hide" else corrected(passage, words)
             await add_edit(surroundings(), await self._actor(), self._segment_id(1), new)
             self.form, self.settling = "", True
             await self._read()
@@ -119,9 +121,15 @@ class EditsState(SessionState):
         return DocumentState.reread
 
 
-def hidden(passage: StoredPassage, words: str) -> NewEdit:
-    """Hide these words of a passage. Raises InvalidInput when they do not stand there once."""
+def hidden(passage: StoredPassage, words: str, near: int = -1) -> NewEdit:
+    """Hide these words of a passage, those that begin at the character `near` (or after white space) if given.
+
+    Raises InvalidInput when they do not stand there, or not once.
+    """
     places = places_of(words, passage.text)
+    if len(places) > 1 and near >= 0:
+        places = places_of(words, passage.text[near:])[:1]
+        places = [(near + start, near + end) for start, end in places]
     if len(places) != 1:
         raise InvalidInput(
             "These words do not stand in the passage: leave only words of it."

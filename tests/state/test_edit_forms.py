@@ -1,5 +1,6 @@
 """What the forms on a passage make of the words that a person leaves in them."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -27,6 +28,19 @@ def test_a_part_of_a_passage_is_hidden_whatever_the_white_space() -> None:
     for words in ("a", "not there", "  "):
         with pytest.raises(InvalidInput):
             hidden(PASSAGE, words)
+
+
+def test_of_equal_words_those_that_were_marked_are_hidden() -> None:
+    body = TEXT.replace("never", "Cash is")
+    passage = replace(PASSAGE, text=body)
+    place = body.rindex("Cash is")
+    for near in (place, place - 1):
+        new = hidden(passage, "Cash is", near)
+        assert new.char_from == passage.char_from + place and new.char_to == new.char_from + 7
+    assert hidden(passage, "Cash is", 0).char_from == passage.char_from + body.index("Cash is")
+    for near in (-1, len(body), 1_000_000):
+        with pytest.raises(InvalidInput):
+            hidden(passage, "Cash is", near)
 
 
 def test_a_correction_is_of_the_sentences_that_were_changed() -> None:
