@@ -1,6 +1,7 @@
 """What tests of the API may ask for: the application on a database of its own, and people who use it."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -28,10 +29,20 @@ async def context(settings: Settings) -> AsyncIterator[Context]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def description() -> dict[str, Any]:
+    """The OpenAPI description, which is the same for every test: filled by the first that needs it."""
+    return {}
+
+
 @pytest.fixture
-def api(context: Context) -> FastAPI:
+def api(context: Context, description: dict[str, Any]) -> FastAPI:
     """The API on this test's database."""
-    return create_api(context)
+    made = create_api(context)
+    if not description:
+        description |= made.openapi()
+    made.openapi_schema = description  # making it takes longer than most tests
+    return made
 
 
 @pytest.fixture
