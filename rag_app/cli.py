@@ -36,6 +36,8 @@ app.add_typer(user, name="user")
 app.add_typer(key, name="key")
 app.add_typer(source, name="source")
 Wait = Annotated[bool, typer.Option("--wait", help="show progress until it has been read")]
+SourceId = Annotated[str, typer.Argument(help="id of the source")]
+NewAddress = Annotated[str, typer.Option("--address", help="where it is from now on")]
 
 
 @asynccontextmanager
@@ -214,9 +216,9 @@ def add_source(
 
 
 @source.command("run")
-def run_source(source_id: Annotated[str, typer.Argument(help="id of the source")], wait: Wait = False) -> None:
-    """Read a source again."""
-    _on_sources(lambda sources, *who: sources.read_again(*who, source_id, wait=wait), worker=wait)
+def run_source(source_id: SourceId, address: NewAddress = "", wait: Wait = False) -> None:
+    """Read a source again, at another address if one is given."""
+    _on_sources(lambda sources, *who: sources.read_again(*who, source_id, address=address, wait=wait), worker=wait)
 
 
 @source.command("list")

@@ -15,7 +15,7 @@ def _source(message: MessageRow, citation: CitationRow) -> rx.Component:
             rx.el.span(citation.title, class_name="cut"),
             rx.cond(
                 citation.apart != "",
-                rx.el.span(citation.apart, class_name="cut muted", title=citation.apart, dir="auto"),
+                rx.el.span(citation.apart, class_name="break muted", dir="auto"),
                 rx.fragment(),
             ),
             rx.cond(citation.page != "", rx.el.span(citation.page, class_name="nowrap"), rx.fragment()),

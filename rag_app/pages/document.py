@@ -85,7 +85,10 @@ def _cuts() -> rx.Component:
             rx.fragment(
                 rx.cond(
                     EditsState.may_edit,
-                    rx.el.p("To hide or correct only some words, select them first.", class_name="small muted"),
+                    rx.el.p(
+                        "To hide or correct only some words, select them first, or mark them in the form.",
+                        class_name="small muted",
+                    ),
                     rx.fragment(),
                 ),
                 rx.el.ol(

@@ -193,7 +193,7 @@ def _dialogs() -> rx.Component:
                 field(
                     "Address",
                     text_input("address", default_value=state.limits["address"], required=True, max_length=1000),
-                    hint="What the address there was gave and another one does not is removed by the next run.",
+                    hint="When it changes, the next run removes what only the address before gave.",
                 ),
                 rx.fragment(),
             ),

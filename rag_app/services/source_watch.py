@@ -17,7 +17,7 @@ from rag_app.services.permissions import Actor
 from rag_app.services.source_runs import RunCard, get_run, start_run
 from rag_app.services.source_secrets import named_secret
 from rag_app.services.source_settings import SourceSettings
-from rag_app.services.sources import NewSource, create_source, find_source_id, list_sources
+from rag_app.services.sources import NewSource, create_source, find_source_id, list_sources, update_source
 
 POLL_S = 0.3
 
@@ -55,12 +55,15 @@ def _setting(line: str) -> tuple[str, Any]:
         raise InvalidInput(f"--set {name}: a figure is expected", field=name) from problem
 
 
-async def read_again(context: Context, actor: Actor, source_id: str, *, wait: bool) -> bool:
+async def read_again(context: Context, actor: Actor, source_id: str, *, wait: bool, address: str = "") -> bool:
     """Start a run of the source whose id begins so, print the id, and watch the run if wanted.
 
-    Raises NotFound, InvalidInput (the beginning is that of several), Busy.
+    An address takes the place of the one it had. Raises NotFound, InvalidInput (the beginning is that of several), Busy,
+    and what `update_source` raises.
     """
     wanted = await find_source_id(context, actor, source_id)
+    if address:
+        await update_source(context, actor, wanted, changes={"address": address})
     run = await start_run(context, actor, wanted)
     Console().print(str(wanted), highlight=False)
     return not wait or await _watch(context, actor, run.id)

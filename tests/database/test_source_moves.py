@@ -13,6 +13,7 @@ from rag_app.errors import BlockedAddress, Busy, Conflict, Forbidden, InvalidInp
 from rag_app.services import crawl, git_reader
 from rag_app.services.context import Context
 from rag_app.services.source_runs import start_run, stop_run
+from rag_app.services.source_watch import read_again
 from rag_app.services.sources import NewSource, SourceCard, create_source, get_source, update_source
 from tests.crawler import Crawler, figures, open_crawler
 from tests.git_server import GitServer, Repository, needs_git
@@ -107,6 +108,9 @@ async def test_another_address_is_checked_as_the_first_one_was(crawler: Crawler,
     assert await crawler.change(source, {"address": f" {source.address}#top ", "name": "Docs"})
     unmoved = await get_source(crawler.context, crawler.actor, source.id)
     assert (unmoved.address, unmoved.name) == (source.address, "Docs")
+    assert await read_again(crawler.context, crawler.actor, str(other.id), wait=False, address=f"{site.address}/more/")
+    read = await get_source(crawler.context, crawler.actor, other.id)
+    assert (read.address, read.last_run and read.last_run.status) == (f"{site.address}/more/", "queued")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     opened = crawler.context.settings.model_copy(update={"source_folders": str(tmp_path)})
