@@ -58,8 +58,8 @@ def _setting(line: str) -> tuple[str, Any]:
 async def read_again(context: Context, actor: Actor, source_id: str, *, wait: bool, address: str = "") -> bool:
     """Start a run of the source whose id begins so, print the id, and watch the run if wanted.
 
-    An address takes the place of the one it had. Raises NotFound, InvalidInput (the beginning is that of several), Busy,
-    and what `update_source` raises.
+    An address takes the place of the one it had. Raises NotFound, InvalidInput (the beginning is that of several),
+    Busy, and what `update_source` raises.
     """
     wanted = await find_source_id(context, actor, source_id)
     if address:
