@@ -256,7 +256,7 @@ def _facts() -> rx.Component:
             row.has_run & ~row.run.busy,
             rx.fragment(
                 rx.el.br(),
-                rx.el.span("last read ", Age.create(when=row.run.started_at), ": ", row.run.changes, class_name="num"),
+                rx.el.span("last read ", Age.create(when=row.run.started_at), ": ", row.run.figures, class_name="num"),
             ),
             rx.fragment(),
         ),

@@ -70,7 +70,7 @@ def test_a_private_repository_and_a_bucket_are_added_and_read(
     page.get_by_role("button", name="Add and read it").click()
     expect(page.get_by_role("link", name="Salt")).to_be_visible()
     expect(page.get_by_role("link", name="Pepper")).to_be_visible()
-    expect(page.get_by_text("last read just now: +2")).to_be_visible()
+    expect(page.get_by_text("last read just now: 2 added")).to_be_visible()
     page.get_by_role("button", name="Settings").click()
     expect(entry(page, "prefix")).to_have_value("/docs/")
     expect(entry(page, "token")).to_have_value("")
