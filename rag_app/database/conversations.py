@@ -96,6 +96,7 @@ class Message(SQLModel, table=True):
     stop_requested: bool = False
     last_reader_at: datetime | None = moment(default=False)
     heartbeat_at: datetime | None = moment(default=False)
+    claimed_by: int | None = None  # the process that makes it; alive while it holds its advisory lock
     created_at: datetime = moment()
     finished_at: datetime | None = moment(default=False)
 

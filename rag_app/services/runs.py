@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rag_app.chat.events import Event, Failed, Token
 from rag_app.errors import RagError
+from rag_app.jobs.claims import ALIVE
 from rag_app.services.context import Context
 from rag_app.services.run_registry import Numbered, Run
 from rag_app.services.wire import ENDS, Json, event_json
@@ -19,7 +20,10 @@ from rag_app.telemetry import answers_total, first_token_seconds, log
 
 FLUSH_EVERY_S = 0.2
 NO_READER_S = 60.0
-HEARTBEAT_LOST_S = 20
+_PATIENCE = {"age": 20, "silent": 3, "settled": 10}
+"""Seconds without a sign of life until a run counts as lost, when its process is dead, and after the database began."""
+WRITE_AGAIN_S = (0.2, *[1.0] * 30)
+"""The reader hears of the end once it is kept."""
 UNKEPT = 10_000
 """More events than a process can have shown and not kept when it died: the end must come after what a reader saw."""
 STOPPED = Failed("stopped", "The answer was stopped.")
@@ -31,7 +35,8 @@ _APPEND = text(
     "ON CONFLICT DO NOTHING"
 )
 _BEAT = text(
-    "UPDATE messages SET heartbeat_at = now(), last_reader_at = CASE WHEN :read THEN now() ELSE last_reader_at END "
+    "UPDATE messages SET heartbeat_at = now(), claimed_by = coalesce(:by, claimed_by), "
+    "last_reader_at = CASE WHEN :read THEN now() ELSE last_reader_at END "
     "WHERE id = :message AND status = 'running' "
     "RETURNING stop_requested, extract(epoch FROM now() - last_reader_at) AS unread_s"
 )
@@ -48,9 +53,16 @@ _KEEP_TRACE = text(
     "ON CONFLICT DO NOTHING"
 )
 _TOUCH = text("UPDATE conversations SET updated_at = now() WHERE id = :conversation")
+# A process loses its claim when the database restarts, and beats again a moment later.
 _ABANDONED = text(
-    "SELECT id, conversation_id FROM messages WHERE status = 'running' "
-    "AND heartbeat_at < now() - make_interval(secs => :age) FOR UPDATE SKIP LOCKED"
+    f"""
+SELECT id, conversation_id FROM messages WHERE status = 'running' AND (
+    heartbeat_at < now() - make_interval(secs => :age)
+    OR heartbeat_at < now() - make_interval(secs => :silent) AND claimed_by IS NOT NULL
+    AND NOT {ALIVE.format(column="claimed_by")}
+    AND pg_postmaster_start_time() < now() - make_interval(secs => :settled))
+FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 -- a constant
 )
 _EVENTS = text("SELECT number, kind, data FROM message_events WHERE message_id = :message ORDER BY number")
 
@@ -125,7 +137,7 @@ async def _finish(context: Context, run: Run, status: str) -> None:
 async def _write_end(context: Context, run: Run, status: str) -> None:
     values = {"message": run.message_id, "status": status, **_outcome(run)}
     trace = dumps(run.trace.as_json())
-    for pause in (0.2, 1.0, 3.0, 0.0):  # the database may be restarting just now
+    for pause in WRITE_AGAIN_S:  # the database may be restarting just now
         try:
             async with context.transaction() as session:
                 await _append(session, run, run.events[run.flushed :])
@@ -143,7 +155,9 @@ async def _flush(context: Context, run: Run) -> Any:
         # The end is written with the state of the message: who has seen it may ask the next question at once.
         fresh = [each for each in run.events[run.flushed :] if each[1] not in ENDS]
         await _append(session, run, fresh)
-        row = (await session.execute(_BEAT, {"message": run.message_id, "read": run.readers > 0})).one_or_none()
+        by = context.claim.number_if_held
+        values = {"message": run.message_id, "read": run.readers > 0, "by": by}
+        row = (await session.execute(_BEAT, values)).one_or_none()
     run.flushed += len(fresh)
     return row
 
@@ -184,7 +198,7 @@ def _outcome(run: Run) -> Json:
 async def end_abandoned_runs(context: Context) -> int:
     """Mark answers whose process has died as interrupted, with what was said so far; how many there were."""
     async with context.transaction() as session:
-        lost = (await session.execute(_ABANDONED, {"age": HEARTBEAT_LOST_S})).all()
+        lost = (await session.execute(_ABANDONED, _PATIENCE)).all()
         for row in lost:
             run = Run(row.id, row.conversation_id)
             found = await session.execute(_EVENTS, {"message": row.id})
