@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from bench import _speed_data as data
@@ -62,6 +63,15 @@ def throughput(client: Client, base: str, questions: Sequence[str], *, clients: 
     with ThreadPoolExecutor(clients) as several:
         list(several.map(lambda question: client.search(base, question, mode="hybrid", limit=10), questions))
     return round(len(questions) / (time.perf_counter() - began), 1)
+
+
+def disk_gb(client: Client) -> float:
+    """What all files of the installation take on the disk: tables, their log and originals."""
+    used = 0
+    for each in client.folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            used += each.lstat().st_blocks * 512
+    return round(used / 1e9, 2)
 
 
 def settle(client: Client, base: str) -> float:
