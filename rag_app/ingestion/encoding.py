@@ -22,6 +22,7 @@ _INVISIBLE = re.compile(
 )
 # Joiners carry meaning in Arabic, Persian, Indic scripts; elsewhere they only hide text.
 _NEEDLESS_JOINER = re.compile("(?<![\u0600-\u08ff\u0900-\u0dff\u0e80-\u109f\u1780-\u17ff])[\u200c\u200d]")
+_IS_CLEAN = re.compile(r"[\t\n -~]*")
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
 _CHARSET_MARK = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([a-zA-Z0-9_:.-]{2,40})""", re.I)
 
@@ -38,6 +39,8 @@ def decode(data: bytes, *, html: bool = False) -> str:
 
 def clean(text: str) -> str:
     """The text with LF line ends and without invisible characters (hidden instructions travel in those)."""
+    if _IS_CLEAN.fullmatch(text):  # most lines are, and parsers ask line by line
+        return text
     text = _LINE_ENDS.sub("\n", text)
     return _NEEDLESS_JOINER.sub("", _INVISIBLE.sub("", text))
 

@@ -83,7 +83,7 @@ class ParserPool:
         A crash is tried once more in a fresh child if the child had read other files before: they may be to blame.
         A child that somebody else ended says nothing about the file, so a fresh one reads it.
         """
-        request: dict[str, Any] = {"path": str(path.resolve()), "filename": filename, "media_type": media_type}
+        request: dict[str, Any] = {"path": os.path.abspath(path), "filename": filename, "media_type": media_type}
         recognised = {str(number): asdict(page) for number, page in aids.recognised.items()}
         request |= {"do": "parse", "password": aids.password, "recognised": recognised}
         return document(await self._answer(request, timeout_s))

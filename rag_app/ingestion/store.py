@@ -19,6 +19,7 @@ from rag_app.ingestion.parsed import Cut, ParsedDocument
 from rag_app.ingestion.passage_rows import copy_passages, passage_records
 from rag_app.ingestion.readings import ReadingRows, activate_readings, reading_rows
 from rag_app.ingestion.versions import Claimed
+from rag_app.jobs.spent import drop_jobs_of
 from rag_app.retrieval import store as search_store
 from rag_app.retrieval.store import PassageRow
 
@@ -156,6 +157,8 @@ async def publish(engine: AsyncEngine, batch: Sequence[Prepared]) -> set[UUID]:
         for each in chosen:
             await note_placements(connection, kb, each.claimed.id, each.edited)
         await _activate(connection, chosen)
+        if len(chosen) > 1:  # files that came along have jobs of their own
+            await drop_jobs_of(connection, list(allowed))
     return set(allowed)
 
 

@@ -13,6 +13,7 @@ from rag_app.errors import ProviderError
 from rag_app.ingestion import pipeline
 from rag_app.ingestion.pipeline import ingest
 from rag_app.ingestion.versions import SMALL_BYTES
+from rag_app.jobs.queue import waiting_jobs
 from rag_app.services.context import Context
 from rag_app.services.embedding import Vectors
 from rag_app.services.ingestion import sweep
@@ -51,6 +52,11 @@ async def states(context: Context) -> dict[str, str]:
         return {name: state for name, state in found}
 
 
+async def waiting(context: Context) -> int:
+    async with context.transaction() as session:
+        return await waiting_jobs(session)
+
+
 async def change(context: Context, statement: str, **values: Any) -> None:
     async with context.transaction() as session:
         await session.execute(text(statement), values)
@@ -72,6 +78,7 @@ async def test_one_job_takes_the_small_files_of_its_knowledge_base_along(desk: D
         found = await states(context)
         assert {name for name, state in found.items() if state == "ready"} == {"first.md", "second.md", "third.md"}
         assert set(found.values()) == {"ready", "queued"} and outcome.ready == 3
+        assert await waiting(context) == 5  # the jobs of the three are dropped with them
         await work_off(context, workshop)  # the jobs of those that came along find nothing left to do
     assert set((await states(context)).values()) == {"ready"}
 
