@@ -1,5 +1,6 @@
 """Holds every answer against the OpenAPI description: is the status promised, and does the body have its shape?"""
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from rag_app.api.app import PREFIX
 Hook = Callable[[httpx.Response], Awaitable[None]]
 # What no operation promises because it never gets that far: the method or the address itself is refused.
 _BEFORE_ALL = {405}
+_compiled: list[tuple[dict[str, Any], dict[str, jsonschema_rs.Validator]]] = []
 
 
 def keeps_promises(api: FastAPI) -> Hook:
@@ -38,6 +40,18 @@ def keeps_promises(api: FastAPI) -> Hook:
     return check
 
 
+def _holding(shape: dict[str, Any], schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    """What holds a body against a shape of that description; compiled once, which takes longer than most answers."""
+    made = next((made for known, made in _compiled if known is schema), None)
+    if made is None:
+        made = {}
+        _compiled.append((schema, made))
+    key = json.dumps(shape)
+    if key not in made:
+        made[key] = jsonschema_rs.validator_for({**shape, "components": schema["components"]})
+    return made[key]
+
+
 async def _check_body(response: httpx.Response, promised: dict[str, Any], schema: dict[str, Any], call: str) -> None:
     kind = response.headers.get("content-type", "").split(";", 1)[0]
     if kind == "text/event-stream" or response.status_code == 204:
@@ -46,4 +60,4 @@ async def _check_body(response: httpx.Response, promised: dict[str, Any], schema
     if kind == "application/json":
         assert shape is not None, f"{call} answered {response.status_code} with JSON that is not described"
         await response.aread()
-        jsonschema_rs.validate({**shape, "components": schema["components"]}, response.json())
+        _holding(shape, schema).validate(response.json())
