@@ -56,6 +56,19 @@ def asked_for(page: Page, kind: str) -> None:
     entry(page, "kind").select_option(kind)
 
 
+def move(page: Page, bucket: S3Server) -> None:
+    """Give the source another address: what only the former one gave goes."""
+    bucket.objects = {"manual/sage.md": b"# Sage\n\nSage grows in gardens."}
+    page.get_by_role("button", name="Settings").click()
+    expect(entry(page, "address")).to_have_value("s3://docs/handbook/")
+    entry(page, "address").fill("s3://docs/manual/")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("removes what only the one before gave")).to_be_visible()
+    page.get_by_role("button", name="Read now").click()
+    expect(page.get_by_role("link", name="Sage")).to_be_visible()
+    expect(page.get_by_role("link", name="Thyme")).to_have_count(0)
+
+
 def test_a_private_repository_and_a_bucket_are_added_and_read(
     signed_in: Page, product: Product, base: str, server: GitServer, bucket: S3Server, complaints: list[str]
 ) -> None:
@@ -94,14 +107,6 @@ def test_a_private_repository_and_a_bucket_are_added_and_read(
     assert page.evaluate(NAMELESS) == [] and page.evaluate(FAINT) == []
     page.get_by_role("button", name="Add and read it").click()
     expect(page.get_by_role("link", name="Thyme")).to_be_visible()
-    bucket.objects = {"manual/sage.md": b"# Sage\n\nSage grows in gardens."}
-    page.get_by_role("button", name="Settings").click()
-    expect(entry(page, "address")).to_have_value("s3://docs/handbook/")
-    entry(page, "address").fill("s3://docs/manual/")
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("removes what only the one before gave")).to_be_visible()
-    page.get_by_role("button", name="Read now").click()
-    expect(page.get_by_role("link", name="Sage")).to_be_visible()
-    expect(page.get_by_role("link", name="Thyme")).to_have_count(0)
+    move(page, bucket)
     assert TOKEN not in page.content() and SECRET not in page.content()
     assert [each for each in complaints if "WebSocket" not in each] == []
