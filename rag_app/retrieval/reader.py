@@ -13,7 +13,7 @@ from sqlalchemy.util import greenlet_spawn
 from rag_app.database.engine import clear_errors
 from rag_app.telemetry import log
 
-SPARED = 3
+SPARED = 6
 """A second connection is only taken while at most one in so many is in use: with more at work, it gains nothing."""
 
 
