@@ -129,7 +129,10 @@ def busy(scale: Scale) -> Line | None:
     """Searches while something else is being filled."""
     with running_server() as client:
         base = client.create("Texts")
-        work.add_texts(client, base, data.texts(scale.of(20_000)))
+        count = scale.of(20_000)
+        work.add_texts(client, base, data.texts(count))
+        if count >= 15_000:
+            work.settle(client, base)
         found = work.while_ingesting(client, base, data.questions(250), texts=scale.of(30_000))
     return Line("search while ingesting", found, "p95 busy / idle <= 2.0", found["ratio"] <= 2.0)
 

@@ -186,7 +186,7 @@ def limit_fields(kind: Any, values: Any = None) -> rx.Component:
     return rx.el.details(
         rx.el.summary("Limits", class_name="small"),
         rx.el.div(
-            rx.cond(is_store, _store_limits(values), _web_limits(values)),
+            rx.cond(is_store, _store_limits(values), _web_limits(values, follows=kind != "feed")),
             field(
                 "Leave out",
                 text_area("exclude", rows=2, default_value=_kept(values, "exclude"), placeholder="/docs/archive/*"),
@@ -212,16 +212,24 @@ def _store_limits(values: Any) -> rx.Component:
     )
 
 
-def _web_limits(values: Any) -> rx.Component:
+def _web_limits(values: Any, *, follows: Any) -> rx.Component:
     return rx.fragment(
-        field(
-            "Only paths that begin with",
-            text_input("prefix", default_value=_kept(values, "prefix"), placeholder="/docs/", max_length=300),
-            hint="Empty: the folder of the address.",
+        rx.cond(
+            follows,  # a feed names its pages: there is no folder to stay in and no link to follow
+            field(
+                "Only paths that begin with",
+                text_input("prefix", default_value=_kept(values, "prefix"), placeholder="/docs/", max_length=300),
+                hint="Empty: the folder of the address.",
+            ),
+            rx.fragment(),
         ),
         rx.el.div(
             field("Pages at most", _number("max_pages", _kept(values, "max_pages", "2000"), most="50000")),
-            field("Links deep at most", _number("max_depth", _kept(values, "max_depth", "20"), most="100")),
+            rx.cond(
+                follows,
+                field("Links deep at most", _number("max_depth", _kept(values, "max_depth", "20"), most="100")),
+                rx.fragment(),
+            ),
             field(
                 "Pages per second",
                 text_input(

@@ -75,6 +75,11 @@ def test_a_private_repository_and_a_bucket_are_added_and_read(
     page = signed_in
     page.goto(f"{product.address}/knowledge/{base}")
     page.get_by_role("tab", name="Sources").click()
+    asked_for(page, "feed")
+    page.locator("dialog[open] summary").click()
+    expect(entry(page, "max_pages")).to_be_visible()
+    expect(entry(page, "max_depth").or_(entry(page, "prefix"))).to_have_count(0)
+    page.keyboard.press("Escape")
     asked_for(page, "git")
     entry(page, "address").fill(f"{server.address}/handbook.git/.git")
     entry(page, "prefix").fill("docs")
