@@ -46,6 +46,7 @@ async def answering(coding: str, body: bytes) -> AsyncIterator[str]:
         ("gzip, gzip", gzip.compress(BOMB), "not asked for"),
         ("gzip", gzip.compress(json.dumps(ROWS).encode()), ""),
     ],
+    ids=["packed", "unpacked", "packed twice", "small"],
 )
 async def test_no_answer_of_a_provider_is_a_bomb(
     coding: str, body: bytes, problem: str, monkeypatch: pytest.MonkeyPatch
